@@ -1,0 +1,1 @@
+"""Every Dify operation from Python, sync and async."""
