@@ -1,0 +1,28 @@
+"""Settings: from the environment, `.env` and `opendify.toml` to checked values, apps and client keys.
+
+Everything about a setting stands in one place, its line in `model.py`: the messages about it, `.env.example`,
+`opendify.example.toml` and the table in the documents are made from these lines.
+"""
+
+from opendify.gateway.settings.faults import Setting, SettingsError
+from opendify.gateway.settings.model import AppTable, ClientTable, ServerTable, Settings, settings_of
+from opendify.gateway.settings.resolved import AppConfig, ClientConfig
+from opendify.gateway.settings.values import MemoryMode, Pacing, is_loopback, is_pattern, key_name, model_name
+
+__all__ = [
+    "AppConfig",
+    "AppTable",
+    "ClientConfig",
+    "ClientTable",
+    "MemoryMode",
+    "Pacing",
+    "ServerTable",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "is_loopback",
+    "is_pattern",
+    "key_name",
+    "model_name",
+    "settings_of",
+]
