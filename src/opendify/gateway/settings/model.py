@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
+from dotenv.parser import parse_stream
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -487,16 +488,20 @@ def _server_faults(settings: Settings) -> Iterator[str]:
 
 def _client_faults(settings: Settings) -> Iterator[str]:
     owners: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name, table in settings.client_tables.items():
         # It goes into Dify's `user`, before a colon: with no colon in it, no two clients share a `user`.
         if not (
             len(name) <= 32 and all(char.isascii() and (char.isalnum() or char in "._-") for char in name)
         ):
             yield f"The client name {name!r} in opendify.toml takes 1 to 32 letters, digits, dots, - and _."
-        if not name or name == "anonymous" or name.startswith("key-"):
+        if not name or name.lower() == "anonymous" or name.lower().startswith("key-"):
             yield f"The client name {name!r} in opendify.toml is taken for keys without a name."
         if table.models == ():
             yield f"clients.{name}.models in opendify.toml is empty; left out, it allows all models."
+        # Case does not tell two apart: a Dify on MySQL compares `user` without it.
+        if (other := names.setdefault(name.lower(), name)) != name:
+            yield f"The client names {other!r} and {name!r} in opendify.toml differ in case alone."
         if owners.setdefault(table.key, name) != name:
             yield f"[clients.{owners[table.key]}] and [clients.{name}] in opendify.toml have the same key."
 
