@@ -44,8 +44,8 @@ class Access:
     """
 
     def __init__(self, clients: Iterable[ClientConfig]) -> None:
-        # A lookup by a digest, salted anew at every start, takes the same time whatever was sent: it tells nobody
-        # how much of a key was right.
+        # A lookup by a digest, salted anew at every start, takes the same time whatever was sent: it tells
+        # nobody how much of a key was right.
         self._salt = secrets.token_bytes(16)
         self._clients = {
             self._digest(config.key.encode()): Client(config.name, config.models, config.app_key)
@@ -81,11 +81,11 @@ class Access:
 
 
 def identity(client: Client, user: str | None) -> str:
-    """Dify's `user` for a user of a client: `<key name>:<user>`; `<key name>:default` for nobody in particular.
+    """Dify's `user` for a user of a client: `<key name>:<user>`, with `default` for nobody in particular.
 
-    Dify gives whoever sends a `user` all that this user has. So no two clients share an identity, whatever they
-    send, nor do two users of one client. A user of more than 64 characters, or with characters that do not print,
-    becomes `~` and a digest, which no plain user can be: a user that begins with `~` is not plain either.
+    Dify gives whoever sends a `user` all that this user has. So no two clients share an identity, whatever
+    they send, nor do two users of one client. A user of more than 64 characters, or with some that do not
+    print, becomes `~` and a digest, which no plain user can be: one that begins with `~` is not plain either.
 
     >>> identity(Client("ada"), "u-1"), identity(Client("ada"), None)
     ('ada:u-1', 'ada:default')
