@@ -97,7 +97,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What is known of an app: Dify's last good answers; before the first, what an earlier start remembered."""
+    """What is known of an app: Dify's last good answers; before them, what an earlier start remembered."""
 
     name: str
     created: int
@@ -235,9 +235,7 @@ class Catalog:
             if self._faults.get(config.id) != str(error):
                 _log.warning("an app can't be read", app=config.origin, error=str(error))
             self._faults[config.id] = str(error)
-        except (
-            Exception
-        ) as error:  # a full disk under the store, say, must not end the reading of apps for good
+        except Exception as error:  # noqa: BLE001 - one bad read must not end all reading
             _log.exception("an app can't be read", app=config.origin)
             self._faults[config.id] = f"{type(error).__name__} in the gateway; its log says more"
         else:
