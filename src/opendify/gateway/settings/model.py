@@ -545,7 +545,7 @@ def _read_env(file: Path) -> dict[str, object]:
     try:
         with file.open(encoding="utf-8") as lines:
             for line in parse_stream(lines):
-                if line.error:  # python-dotenv itself would leave the line out, and go on
+                if line.error or (line.key and line.value is None):  # python-dotenv goes on without it
                     raise SettingsError(
                         [f"{file} can't be read: line {line.original.line} is not NAME=value."]
                     )

@@ -86,7 +86,7 @@ def unquoted(value: object) -> object:
 
 
 def _comma_list(value: object) -> object:
-    """`a, "b",,a` -> ("a", "b"), and a list of opendify.toml likewise: no blanks, nothing twice."""
+    """`a, "b",,` -> ["a", "b"], and a list of opendify.toml likewise: without blanks."""
     if isinstance(value, str):
         if value.startswith("["):
             raise ValueError("it has brackets")
@@ -94,7 +94,11 @@ def _comma_list(value: object) -> object:
     if not isinstance(value, list | tuple):
         return value
     entries = [unquoted(entry) for entry in cast("Iterable[object]", value)]  # isinstance can't tell of what
-    return tuple(dict.fromkeys(entry for entry in entries if entry != ""))
+    return [entry for entry in entries if entry != ""]
+
+
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 def _key(value: str) -> str:
@@ -122,6 +126,10 @@ def _keys_by_name(value: dict[str, str]) -> dict[str, str]:
         except ValueError as error:
             raise ValueError(f"at the model name {name!r}, {error}") from None
     return named
+
+
+def _model_names(values: tuple[str, ...]) -> tuple[str, ...]:
+    return _once(tuple(model_name(value) for value in values))
 
 
 def _from_json(value: object) -> object:
@@ -184,10 +192,11 @@ def _memory_mode(value: object) -> object:
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Key = Annotated[str, AfterValidator(_key)]
-Keys = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(_keys)]
+_List = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(_once)]
+Keys = Annotated[_List, AfterValidator(_keys)]
 KeysByName = Annotated[dict[str, str], BeforeValidator(_from_json), AfterValidator(_keys_by_name)]
-Names = Annotated[tuple[Annotated[str, AfterValidator(model_name)], ...], BeforeValidator(_comma_list)]
-Origins = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(_origins)]
+Names = Annotated[_List, AfterValidator(_model_names)]
+Origins = Annotated[_List, AfterValidator(_origins)]
 Memory = Annotated[MemoryMode, BeforeValidator(_memory_mode)]
 Pace = Annotated[Pacing, BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
