@@ -1,0 +1,27 @@
+"""A simulated Dify, for tests of whatever talks to one.
+
+>>> from opendify.simulator import Simulator
+>>> with Simulator(pace=0) as dify:
+...     dify.keys["chat"], dify.counts().stops
+('app-sim-chat', 0)
+"""
+
+from opendify.simulator.apps import AppSpec, Behaviour, Field, Mode, Moderation, Segment, Tool
+from opendify.simulator.counts import Counts, GenerationRequest
+from opendify.simulator.defaults import default_apps
+from opendify.simulator.server import Simulator, serve
+
+__all__ = [
+    "AppSpec",
+    "Behaviour",
+    "Counts",
+    "Field",
+    "GenerationRequest",
+    "Mode",
+    "Moderation",
+    "Segment",
+    "Simulator",
+    "Tool",
+    "default_apps",
+    "serve",
+]

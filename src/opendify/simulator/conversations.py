@@ -1,0 +1,106 @@
+"""What Dify remembers: conversations and their messages, per app and user."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from opendify.simulator.errors import not_exists
+from opendify.simulator.files import File
+from opendify.simulator.model import Said
+
+NO_PARENT = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(slots=True)
+class Thought:
+    """One step of an agent: what it thought, which tool it called, what it saw."""
+
+    position: int
+    id: str = field(default_factory=lambda: str(uuid4()))
+    thought: str = ""
+    observation: str = ""
+    tool: str = ""
+    tool_labels: dict[str, object] = field(default_factory=lambda: dict[str, object]())
+    tool_input: str = ""
+    files: list[str] = field(default_factory=lambda: list[str]())
+    created_at: int = field(default_factory=lambda: int(time.time()))
+
+
+@dataclass(slots=True)
+class MessageFile:
+    """A file that belongs to a message: of the user, or of the assistant."""
+
+    file: File
+    belongs_to: str
+    id: str = field(default_factory=lambda: str(uuid4()))
+
+
+@dataclass(slots=True)
+class Message:
+    """One turn: a question and its answer."""
+
+    query: str
+    inputs: dict[str, object]
+    id: str = field(default_factory=lambda: str(uuid4()))
+    answer: str = ""
+    status: str = "normal"
+    error: str | None = None
+    created_at: int = field(default_factory=lambda: int(time.time()))
+    thoughts: list[Thought] = field(default_factory=lambda: list[Thought]())
+    files: list[MessageFile] = field(default_factory=lambda: list[MessageFile]())
+    retriever_resources: list[dict[str, object]] = field(default_factory=lambda: list[dict[str, object]]())
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A conversation of one user with one app."""
+
+    inputs: dict[str, object]
+    introduction: str = ""
+    id: str = field(default_factory=lambda: str(uuid4()))
+    name: str = "New conversation"
+    created_at: int = field(default_factory=lambda: int(time.time()))
+    updated_at: int = field(default_factory=lambda: int(time.time()))
+    messages: list[Message] = field(default_factory=lambda: list[Message]())
+
+    def history(self) -> tuple[Said, ...]:
+        """The earlier turns as a model sees them. A message without an answer is left out, as in Dify."""
+        said: list[Said] = []
+        for message in self.messages:
+            if message.answer:
+                said += (Said("user", message.query), Said("assistant", message.answer))
+        return tuple(said)
+
+
+class Conversations:
+    """The conversations of one app, each visible to its own user only."""
+
+    def __init__(self) -> None:
+        self._by_user: dict[str, dict[str, Conversation]] = {}
+
+    def start(self, user: str, inputs: dict[str, object], introduction: str) -> Conversation:
+        """A new conversation."""
+        conversation = Conversation(inputs, introduction)
+        self._by_user.setdefault(user, {})[conversation.id] = conversation
+        return conversation
+
+    def get(self, user: str, id: str, uri: str) -> Conversation:
+        """A conversation of this user.
+
+        Raises:
+            Refusal: 404, the same whether it is deleted, another user's, another app's, or never was.
+        """
+        found = self._by_user.get(user, {}).get(id)
+        if found is None:
+            raise not_exists("Conversation", uri)
+        return found
+
+    def of(self, user: str) -> list[Conversation]:
+        """All conversations of a user, in the order in which they began."""
+        return list(self._by_user.get(user, {}).values())
+
+    def delete(self, user: str, id: str) -> None:
+        """Forget a conversation; one that is not there, or another user's, is forgotten as well as can be."""
+        self._by_user.get(user, {}).pop(id, None)

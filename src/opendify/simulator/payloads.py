@@ -1,0 +1,131 @@
+"""What requests must look like. Dify validates with pydantic and shows its messages; so does the simulator. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+
+from opendify.simulator.errors import internal, invalid, unreadable, unsupported_media_type
+
+_VERSION = re.compile(r"(errors\.pydantic\.dev/)[\d.]+")
+_USER_LENGTH = 255  # the column that Dify keeps users in
+_Payload = TypeVar("_Payload", bound=BaseModel)
+
+
+def _uuid(message: str) -> AfterValidator:
+    def check(value: str | None) -> str | None:
+        if not value:
+            return None
+        try:
+            return str(UUID(value))
+        except ValueError:
+            raise ValueError(message) from None
+
+    return AfterValidator(check)
+
+
+ResponseMode = Literal["blocking", "streaming"]
+Limit = Annotated[int, Field(ge=1, le=100)]
+OptionalId = Annotated[str | None, _uuid("must be a valid UUID")]
+
+# The names of these classes are part of the messages that users see.
+
+
+class ChatRequestPayload(BaseModel):
+    """Body of POST /chat-messages."""
+
+    inputs: dict[str, object]
+    query: str
+    files: list[dict[str, object]] | None = None
+    response_mode: ResponseMode | None = None
+    conversation_id: Annotated[str | None, _uuid("conversation_id must be a valid UUID")] = None
+    auto_generate_name: bool = True
+    workflow_id: str | None = None
+
+
+class CompletionRequestPayload(BaseModel):
+    """Body of POST /completion-messages."""
+
+    inputs: dict[str, object]
+    query: str = ""
+    files: list[dict[str, object]] | None = None
+    response_mode: ResponseMode | None = None
+
+
+class WorkflowRunPayload(BaseModel):
+    """Body of POST /workflows/run."""
+
+    inputs: dict[str, object]
+    files: list[dict[str, object]] | None = None
+    response_mode: ResponseMode | None = None
+
+
+class ConversationListQuery(BaseModel):
+    """Query of GET /conversations."""
+
+    last_id: OptionalId = None
+    limit: Limit = 20
+    sort_by: Literal["created_at", "-created_at", "updated_at", "-updated_at"] = "-updated_at"
+
+
+class MessageListQuery(BaseModel):
+    """Query of GET /messages."""
+
+    conversation_id: OptionalId
+    first_id: OptionalId = None
+    limit: Limit = 20
+
+
+def validated(payload: type[_Payload], given: Mapping[str, object]) -> _Payload:
+    """A request's body or query, checked.
+
+    Raises:
+        Refusal: 400 invalid_param with pydantic's own words.
+    """
+    try:
+        return payload.model_validate(given)
+    except ValidationError as error:
+        # Dify 1.12 and 1.16 ship another pydantic, and its version stands in the message.
+        raise invalid(_VERSION.sub(r"\g<1>2.11", str(error))) from error
+
+
+def parsed(content_type: str, body: bytes) -> dict[str, object]:
+    """The JSON object in a body.
+
+    Raises:
+        Refusal: 415 if it is not declared as JSON, 400 if it is none, 500 if it is not an object, or holds text
+            that no database takes.
+    """
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise unsupported_media_type()
+    try:
+        value: object = json.loads(body)
+    except ValueError:
+        raise unreadable() from None
+    if not isinstance(value, dict):
+        raise internal()
+    if b"\\ud" in body or b"\\uD" in body:  # perhaps half of a surrogate pair
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise internal() from None
+    return value
+
+
+def user_of(body: Mapping[str, object]) -> str:
+    """The `user` of a body.
+
+    Raises:
+        Refusal: 400 if there is none; 500 if it is too long.
+    """
+    user = body.get("user")
+    if not user:
+        raise invalid("Arg user must be provided.")
+    if len(str(user)) > _USER_LENGTH:
+        raise internal()
+    return str(user)

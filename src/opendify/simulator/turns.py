@@ -1,0 +1,191 @@
+"""One turn of an app: what was asked, by whom, and what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from uuid import uuid4
+
+from opendify.simulator.apps import AppSpec, Behaviour
+from opendify.simulator.conversations import Conversation, Message, MessageFile
+from opendify.simulator.errors import Refusal
+from opendify.simulator.files import File, Files, red_square
+from opendify.simulator.model import Directives, Prompt, Said, Script, write
+from opendify.simulator.wire import Envelope
+
+
+class Stopped(Exception):
+    """Thrown into the steps of a run that a stop call ends."""
+
+
+@dataclass
+class Turn:
+    """One question to an app, and the way to its answer.
+
+    The steps of a mode (`chat.steps` and its sisters) read the first part and fill in the second.
+
+    Args:
+        spec: the app.
+        behaviour: which Dify.
+        pace: the model's seconds per token.
+        files: the simulator's files.
+        user: as the request named it.
+        user_id: Dify's own id for that user.
+        query: the question; empty for a workflow.
+        inputs: the checked values of the form.
+        attached: the files of this turn.
+        conversation: None for completion and workflow apps.
+        message: the turn as it will be remembered; None for workflow apps.
+        history: the earlier turns.
+        streaming: False for a blocking answer.
+        late: the reader is kept waiting at the start (the naming of a new conversation), so what is read from
+            the database meanwhile is already further on.
+    """
+
+    spec: AppSpec
+    behaviour: Behaviour
+    pace: float
+    files: Files
+    user: str
+    user_id: str
+    query: str
+    inputs: Mapping[str, object]
+    attached: tuple[File, ...]
+    conversation: Conversation | None
+    message: Message | None
+    history: tuple[Said, ...] = ()
+    streaming: bool = True
+    late: bool = False
+    task_id: str = field(default_factory=lambda: str(uuid4()))
+    run_id: str = field(default_factory=lambda: str(uuid4()))
+    began: float = field(default_factory=time.perf_counter)
+
+    heard: bool = True
+    """False once the client of a stream has gone."""
+    reply: dict[str, object] | None = None
+    """The blocking answer, when the run is through."""
+    refusal: Refusal | None = None
+    """Instead of it: how the run failed."""
+
+    @cached_property
+    def asked(self) -> Directives:
+        """The directives of the question."""
+        return Directives(self.question)
+
+    @cached_property
+    def question(self) -> str:
+        """What the model is asked: the query, or the texts of the inputs."""
+        return self.query or "\n".join(value for value in self.inputs.values() if isinstance(value, str))
+
+    @property
+    def message_id(self) -> str:
+        """The message's id; empty for a workflow."""
+        return self.message.id if self.message else ""
+
+    @property
+    def seconds(self) -> float:
+        """How long the turn has taken so far."""
+        return time.perf_counter() - self.began
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        """The fields that all events of this turn carry."""
+        if self.message is None:
+            return Envelope({"workflow_run_id": self.run_id, "task_id": self.task_id})
+        conversation = {"conversation_id": self.conversation.id} if self.conversation else {}
+        return Envelope(
+            {
+                **conversation,
+                "message_id": self.message.id,
+                "created_at": self.message.created_at,
+                "task_id": self.task_id,
+            }
+        )
+
+    def script(
+        self, *, query: str | None = None, system: str | None = None, default: str | None = None
+    ) -> Script:
+        """What the model says in this turn.
+
+        Args:
+            query: what it is asked, if not the question.
+            system: its instruction, if not the app's.
+            default: what it says if no directive tells it what to say.
+        """
+        prompt = Prompt(
+            app=self.spec.nickname,
+            user=self.user,
+            query=self.question if query is None else query,
+            conversation_id=self.conversation.id if self.conversation else None,
+            system=self.filled(self.spec.system if system is None else system),
+            history=self.history,
+            inputs=self.plain_inputs,
+            files=self.attached,
+        )
+        return write(prompt, pace=self.pace, directives=self.asked, default=default)
+
+    def filled(self, text: str) -> str:
+        """A text with `{{variable}}` replaced by the turn's inputs."""
+        for variable, value in self.inputs.items():
+            text = text.replace("{{" + variable + "}}", "" if value is None else str(value))
+        return text
+
+    @cached_property
+    def plain_inputs(self) -> dict[str, object]:
+        """The inputs as JSON, files as Dify describes them."""
+        return {name: self.plain(value) for name, value in self.inputs.items()}
+
+    def plain(self, value: object) -> object:
+        """A value as JSON, files as Dify describes them."""
+        if isinstance(value, File):
+            return self.files.as_value(value)
+        if isinstance(value, (list, tuple)):
+            return [self.plain(item) for item in value]
+        return value
+
+    def draw(self) -> MessageFile:
+        """An image that the app makes; it belongs to the message."""
+        image = MessageFile(self.files.make(extension="png", content=red_square(), type="image"), "assistant")
+        if self.message is not None:
+            self.message.files.append(image)
+        return image
+
+    def file_event(self, made: MessageFile) -> bytes:
+        """The event of a file that the app made."""
+        url = self.files.url_of(made.file)
+        return self.envelope.event(
+            "message_file", id=made.id, type=made.file.type, belongs_to=made.belongs_to, url=url
+        )
+
+    def remember(self, answer: str) -> None:
+        """Keep the answer. Of a stream that nobody followed to its end nothing is kept (Dify 1.12.1)."""
+        if self.message is not None:
+            self.message.answer = answer if self.heard or not self.streaming else ""
+        if self.conversation is not None:
+            self.conversation.updated_at = int(time.time())
+
+    def fail(self, refusal: Refusal) -> None:
+        """The turn ends with an error."""
+        self.refusal = refusal
+        if self.message is not None:
+            self.message.status, self.message.error = "error", refusal.message
+
+    def give(self, answer: str, metadata: Mapping[str, object]) -> None:
+        """The turn ends with an answer."""
+        self.remember(answer)
+        if self.message is None:
+            return
+        conversation = {"conversation_id": self.conversation.id} if self.conversation else {}
+        self.reply = {
+            "event": "message",
+            "task_id": self.task_id,
+            "id": self.message.id,
+            "message_id": self.message.id,
+            **conversation,
+            "mode": self.spec.mode,
+            "answer": answer,
+            "metadata": dict(metadata),
+            "created_at": self.message.created_at,
+        }
