@@ -5,7 +5,6 @@ Only `Settings.load` reads files and the environment; `Settings(...)` is its arg
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
@@ -404,7 +403,7 @@ class Settings(BaseSettings):
             raise PydanticCustomError("together", "{first}", {"first": problems[0], "problems": problems})
         return self
 
-    @cached_property
+    @property
     def apps(self) -> tuple[AppConfig, ...]:
         """The apps to offer: those of MODEL_CONFIG, then of opendify.toml, then of DIFY_API_KEYS.
 
@@ -430,7 +429,7 @@ class Settings(BaseSettings):
         apps += [app for app in unnamed if app.id not in named]
         return tuple(apps)
 
-    @cached_property
+    @property
     def clients(self) -> tuple[ClientConfig, ...]:
         """The keys that clients may use: those of opendify.toml, then the other ones of VALID_API_KEYS."""
         clients = [ClientConfig(name, table.key, table.models) for name, table in self.client_tables.items()]

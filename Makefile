@@ -1,0 +1,52 @@
+# Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
+.PHONY: help run test check bench format setup
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+# The version check of the pyright wrapper asks the network; what is installed is what constraints.txt says.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+help: ## Show this.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+run: .venv/.gateway ## Start the gateway: on the Dify that .env names, else on a simulated one.
+	$(BIN)/opendify serve --simulator $(ARGS)
+
+test: .venv/.dev ## Run the tests. ARGS="-k words" picks some.
+	$(BIN)/pytest -q -n 2 $(ARGS)
+
+check: .venv/.dev ## Format, lint, types, generated files, documents and the house rules.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python scripts/unasync.py --check
+	$(BIN)/python scripts/documents.py --check
+	$(BIN)/pytest -q tests/test_house_rules.py tests/test_docs.py
+
+bench: .venv/.dev ## Measure the gateway.
+	$(BIN)/python -m benchmarks $(ARGS)
+
+format: .venv/.dev ## Format, mend what can be mended by itself, write the generated files.
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(BIN)/python scripts/unasync.py
+	$(BIN)/python scripts/documents.py
+
+setup: .venv/.dev ## Make .venv with all that development needs.
+
+.venv/.gateway: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gateway]'
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ .venv/.gateway
+
+# Debian's Python makes no pip without the package python3-venv; the pip outside can put one in.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "OpenDify needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv || { $(PYTHON) -m venv --clear --without-pip .venv && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
