@@ -1,0 +1,1 @@
+"""The SDK with `await`, written by hand. `opendify._sync` is made from it by `scripts/unasync.py`."""

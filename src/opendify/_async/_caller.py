@@ -1,0 +1,156 @@
+"""One request after the other: addresses, keys, tries and refusals. What all resources call with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from random import SystemRandom
+from typing import TypeVar
+
+from .._call import (
+    Call,
+    EventsCall,
+    Operation,
+    Reply,
+    Timeout,
+    encode_json,
+    frame,
+    query_string,
+)
+from .._errors import APIStatusError, DifyError, ResponseError, refusal_from_reply
+from .._fold import Fold
+from .._retry import wait_before_retry
+from .._waiting import async_sleep
+from ._stream import AsyncStream
+from ._transport import AsyncRequest, AsyncResponse, AsyncTransport
+from ._upload import AsyncUpload
+
+__all__ = ["AsyncCaller"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_USER_AGENT = f"opendify/{version('opendify')}"
+_DICE = SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncCaller:
+    """Everything that a request needs beside the operation itself."""
+
+    transport: AsyncTransport
+    root: str
+    api_key: str = field(repr=False)
+    user: str | None
+    timeout: Timeout
+    max_retries: int
+    max_event_bytes: int
+    headers: Mapping[str, str] = field(repr=False)
+
+    def named(self, user: str | None) -> str:
+        """The end user of this call, or the client's own."""
+        name = user or self.user
+        if not name:
+            raise ValueError(
+                "Dify wants to know the end user: pass user=…, or give the client one for all calls."
+            )
+        return name
+
+    async def send(self, call: Call[T]) -> T:
+        """Send, read the whole answer, and give what it says."""
+        return call.read(await self.reply(call))
+
+    async def reply(self, operation: Operation) -> Reply:
+        """Send, and read the whole answer."""
+        response = await self._open(operation, accept="*/*")
+        try:
+            body = await response.read()
+        finally:
+            await response.aclose()
+        return Reply(response.status, response.headers, body)
+
+    def stream(self, call: EventsCall[T]) -> AsyncStream[T]:
+        """The stream of a call, not yet sent."""
+        return AsyncStream(call, lambda: self._open_stream(call), self.max_event_bytes)
+
+    async def fold(self, call: EventsCall[T], fold: Fold[T, R]) -> R:
+        """Follow a stream to its end and give the whole answer."""
+        async with self.stream(call) as events:
+            try:
+                async for event in events:
+                    fold.take(event)
+            except APIStatusError as error:
+                if (failure := fold.failure()) is not None:
+                    raise failure from error
+                raise
+        return fold.reply()
+
+    async def _open_stream(self, call: EventsCall[T]) -> AsyncResponse:
+        response = await self._open(call, accept="text/event-stream")
+        kind = response.headers.get("content-type", "text/event-stream")
+        if kind.partition(";")[0].strip().lower() != "text/event-stream":
+            await response.aclose()
+            raise ResponseError(
+                f"The answer has status {response.status} but is {kind}, not a stream of events. "
+                "Check that base_url leads to Dify's API.",
+                status=response.status,
+            )
+        return response
+
+    async def _open(self, operation: Operation, *, accept: str) -> AsyncResponse:
+        """Send, as often as is right, and give the answer if it is a success."""
+        attempt = 0
+        while True:
+            try:
+                response = await self.transport.open(self._request(operation, accept))
+                if 200 <= response.status < 300:
+                    return response
+                raise await _refusal(response)
+            except DifyError as error:
+                wait = wait_before_retry(
+                    error,
+                    attempt=attempt,
+                    max_retries=self.max_retries if operation.again else 0,
+                    reads_only=operation.reads_only,
+                    random=_DICE,
+                )
+                if wait is None:
+                    raise
+            await async_sleep(wait)
+            attempt += 1
+
+    def _request(self, operation: Operation, accept: str) -> AsyncRequest:
+        headers = {
+            "Authorization": f"Bearer {self.api_key}",
+            "Accept": accept,
+            "User-Agent": _USER_AGENT,
+            **self.headers,
+        }
+        content: bytes | AsyncUpload | None = None
+        if operation.json is not None:
+            headers["Content-Type"] = "application/json"
+            content = encode_json(operation.json)
+        elif operation.form is not None:
+            headers["Content-Type"], before, after = frame(operation.form)
+            content = AsyncUpload(before, operation.form.file, after)
+            if content.size is not None:
+                headers["Content-Length"] = str(content.size)
+        if accept == "text/event-stream":
+            # A compressed stream is a buffered stream.
+            headers["Accept-Encoding"] = "identity"
+        return AsyncRequest(
+            operation.method,
+            f"{self.root}{operation.path}{query_string(operation.query)}",
+            headers,
+            content,
+            self.timeout,
+        )
+
+
+async def _refusal(response: AsyncResponse) -> APIStatusError:
+    try:
+        body = await response.read()
+    finally:
+        await response.aclose()
+    return refusal_from_reply(response.status, response.headers, body)

@@ -1,0 +1,147 @@
+"""Files on their way to Dify: read piece by piece while they are sent, never whole in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+from typing import BinaryIO, TypeGuard
+
+from .._call import FilePart
+from .._media import HEAD_BYTES, extension_of, sniff
+from .._waiting import async_read
+
+__all__ = ["AsyncFileContent", "AsyncUpload", "async_file_part"]
+
+AsyncFileContent = bytes | Path | BinaryIO | AsyncIterable[bytes]
+"""What can be uploaded: bytes, a path, a file open in binary mode, or anything that yields bytes."""
+
+PIECE_BYTES = 256 * 1024
+
+
+class AsyncUpload:
+    """The body of a multipart request: what stands before the file, the file, what stands after it."""
+
+    def __init__(self, before: bytes, file: FilePart | None, after: bytes) -> None:
+        self._before = before
+        self._file = file
+        self._after = after
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the whole body, `None` if the file's are unknown."""
+        file = 0 if self._file is None else self._file.size
+        return None if file is None else len(self._before) + file + len(self._after)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._before
+        content = b"" if self._file is None else self._file.content
+        if isinstance(content, bytes):
+            for start in range(0, len(content), PIECE_BYTES):
+                yield content[start : start + PIECE_BYTES]
+        elif isinstance(content, AsyncIterable):
+            async for piece in content:
+                yield piece
+        yield self._after
+
+
+async def async_file_part(content: AsyncFileContent, name: str | None, mime_type: str | None) -> FilePart:
+    """A file ready to be sent; name and MIME type are found out from its content where they are not given."""
+    if isinstance(content, bytes | bytearray | memoryview):
+        content = bytes(content)
+        return _part(content, content[:HEAD_BYTES], name, mime_type, size=len(content), again=True)
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            head = await async_read(file, HEAD_BYTES)
+        pieces, size = _AsyncPathPieces(content), content.stat().st_size
+        return _part(pieces, head, name or content.name, mime_type, size=size, again=True)
+    if _is_file(content):
+        return await _open_file_part(content, name, mime_type)
+    if isinstance(content, AsyncIterable):
+        rest = aiter(content)
+        head = await anext(rest, b"")
+        return _part(_AsyncRest(head, rest), head, name, mime_type, size=None, again=False)
+    raise TypeError(
+        f"A file is bytes, a pathlib.Path, a file open in binary mode or something that yields bytes, "
+        f"not {type(content).__name__}."
+    )
+
+
+async def _open_file_part(file: BinaryIO, name: str | None, mime_type: str | None) -> FilePart:
+    """A file that somebody else has opened, and will close: sent from where it stands."""
+    start = file.tell() if file.seekable() else None
+    head = await async_read(file, HEAD_BYTES)
+    if not isinstance(head, bytes):
+        raise TypeError("The file is open in text mode; open it in binary mode, with open(path, 'rb').")
+    name = name or _name_of(file)
+    if start is None:
+        return _part(_AsyncRest(head, _pieces(file)), head, name, mime_type, size=None, again=False)
+    size = file.seek(0, 2) - start
+    return _part(_AsyncFilePieces(file, start), head, name, mime_type, size=size, again=True)
+
+
+class _AsyncPathPieces:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with self._path.open("rb") as file:
+            async for piece in _pieces(file):
+                yield piece
+
+
+class _AsyncFilePieces:
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file = file
+        self._start = start
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._file.seek(self._start)
+        async for piece in _pieces(self._file):
+            yield piece
+
+
+class _AsyncRest:
+    """What was taken from an iterator to look at, and then the rest of it."""
+
+    def __init__(self, head: bytes, rest: AsyncIterator[bytes]) -> None:
+        self._head = head
+        self._rest = rest
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._head:
+            yield self._head
+        async for piece in self._rest:
+            if piece:
+                yield piece
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := await async_read(file, PIECE_BYTES):
+        yield piece
+
+
+def _is_file(content: object) -> TypeGuard[BinaryIO]:
+    return hasattr(content, "read")
+
+
+def _name_of(file: BinaryIO) -> str | None:
+    """The name under which it was opened; a file descriptor's is a number."""
+    name: object = getattr(file, "name", None)
+    return Path(name).name if isinstance(name, str) else None
+
+
+def _part(
+    content: bytes | AsyncIterable[bytes],
+    head: bytes,
+    name: str | None,
+    mime_type: str | None,
+    *,
+    size: int | None,
+    again: bool,
+) -> FilePart:
+    media = sniff(head, name or "")
+    name = name or "file"
+    if not extension_of(name) and media.extension:
+        # Dify goes by the extension: which kind of file it is, and how large it may be.
+        name = f"{name}.{media.extension}"
+    return FilePart(name, mime_type or media.mime_type, content, size, again)

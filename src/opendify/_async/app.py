@@ -1,0 +1,41 @@
+"""What an app tells of itself."""
+
+from __future__ import annotations
+
+from .._call import Call, read_as
+from ..types.app import AppInfo, AppMeta, AppParameters, AppSite
+from ._caller import AsyncCaller
+
+__all__ = ["AsyncApp"]
+
+_info = read_as(AppInfo)
+_parameters = read_as(AppParameters)
+_meta = read_as(AppMeta)
+_site = read_as(AppSite)
+
+
+class AsyncApp:
+    """The app that the API key belongs to: its name and kind, its form, its limits."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+
+    async def info(self) -> AppInfo:
+        """Name, description, tags and kind (`mode`) of the app.
+
+        >>> async def kind(dify: AsyncDify) -> str:
+        ...     return (await dify.app.info()).mode
+        """
+        return await self._caller.send(Call(method="GET", path="/info", read=_info))
+
+    async def parameters(self) -> AppParameters:
+        """What the app asks for before a conversation, what is switched on, and which files it takes."""
+        return await self._caller.send(Call(method="GET", path="/parameters", read=_parameters))
+
+    async def meta(self) -> AppMeta:
+        """The icons of the app's tools."""
+        return await self._caller.send(Call(method="GET", path="/meta", read=_meta))
+
+    async def site(self) -> AppSite:
+        """How the app's own web page looks: title, icon, colours, texts."""
+        return await self._caller.send(Call(method="GET", path="/site", read=_site))

@@ -1,0 +1,127 @@
+"""Chat apps, agents and chatflows: ask, follow the answer, stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._call import Call, EventsCall, given, nothing, path
+from .._fold import ChatFold, MessageCourse
+from ..types.chat import ChatReply
+from ..types.events import CHAT_EVENTS, ChatEvent
+from ..types.files import InputFile
+from ._caller import AsyncCaller
+from ._stream import AsyncStream
+
+__all__ = ["AsyncChat"]
+
+
+class AsyncChat:
+    """Apps that hold a conversation: chat, agent-chat, advanced-chat (chatflow) and agent (New Agent)."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+
+    async def send(
+        self,
+        *,
+        query: str,
+        user: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        conversation_id: str | None = None,
+        files: Sequence[InputFile] | None = None,
+        auto_generate_name: bool | None = None,
+        workflow_id: str | None = None,
+        trace_id: str | None = None,
+    ) -> ChatReply:
+        """Ask, and wait for the whole answer.
+
+        The answer is streamed and put together here: agents refuse anything else, and proxies cut answers
+        that take long to begin. Parameters and errors are those of `stream`; a chatflow that fails raises
+        `WorkflowFailedError`, with the text that had come until then in its `reply`.
+
+        >>> async def ask(dify: AsyncDify) -> str:
+        ...     reply = await dify.chat.send(query="What is the capital of France?", user="ada")
+        ...     return reply.answer
+        """
+        call = self._call(
+            query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id
+        )
+        return await self._caller.fold(call, ChatFold())
+
+    def stream(
+        self,
+        *,
+        query: str,
+        user: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        conversation_id: str | None = None,
+        files: Sequence[InputFile] | None = None,
+        auto_generate_name: bool | None = None,
+        workflow_id: str | None = None,
+        trace_id: str | None = None,
+    ) -> AsyncStream[ChatEvent]:
+        """Ask, and follow the answer as it is written.
+
+        `user`: your name for the end user; conversations and files belong to it. Needed, unless the client
+        has one. `inputs`: values for the app's form (`app.parameters()`); an app with required inputs wants
+        them with every query. `conversation_id`: go on in a conversation; left out, a new one begins.
+        `files`: see `files.upload`. `auto_generate_name`: `False` saves the second that Dify takes to name
+        a new conversation. `workflow_id`: a chatflow's version, if not the published one. `trace_id`: your
+        id for this call, for Dify's tracing.
+
+        Raises, on entering the stream: `NotFoundError` for a conversation that is not this app's and
+        user's, `BadRequestError` for a missing input, and the others of `APIStatusError`.
+
+        >>> async def follow(dify: AsyncDify) -> None:
+        ...     async with dify.chat.stream(query="Hello", user="ada") as events:
+        ...         async for event in events:
+        ...             print(event.text, end="")
+        """
+        return self._caller.stream(
+            self._call(query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id)
+        )
+
+    async def stop(self, task_id: str, *, user: str | None = None) -> None:
+        """Stop an answer that is being written. `task_id` is in its events; `user` must be who asked.
+
+        Dify says nothing of a task that it does not know or that is another user's. It takes up to a
+        second; the stream then ends as usual, with the text so far.
+        """
+        await self._caller.send(
+            Call(
+                method="POST",
+                path=path("/chat-messages/{}/stop", task_id),
+                json={"user": self._caller.named(user)},
+                read=nothing,
+            )
+        )
+
+    def _call(
+        self,
+        query: str,
+        user: str | None,
+        inputs: Mapping[str, Any] | None,
+        conversation_id: str | None,
+        files: Sequence[InputFile] | None,
+        auto_generate_name: bool | None,
+        workflow_id: str | None,
+        trace_id: str | None,
+    ) -> EventsCall[ChatEvent]:
+        return EventsCall(
+            method="POST",
+            path="/chat-messages",
+            json=given(
+                query=query,
+                inputs=inputs or {},  # Dify refuses a missing one
+                response_mode="streaming",
+                user=self._caller.named(user),
+                conversation_id=conversation_id,
+                files=files,
+                auto_generate_name=auto_generate_name,
+                workflow_id=workflow_id,
+                trace_id=trace_id,
+            ),
+            events=CHAT_EVENTS,
+            course=MessageCourse,
+        )

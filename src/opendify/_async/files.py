@@ -1,0 +1,51 @@
+"""Files: hand them to Dify, to name them in a message afterwards."""
+
+from __future__ import annotations
+
+from .._call import Call, Form, read_as
+from ..types.files import UploadedFile
+from ._caller import AsyncCaller
+from ._upload import AsyncFileContent, async_file_part
+
+__all__ = ["AsyncFiles"]
+
+_uploaded = read_as(UploadedFile)
+
+
+class AsyncFiles:
+    """Files of an end user."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+
+    async def upload(
+        self,
+        file: AsyncFileContent,
+        *,
+        user: str | None = None,
+        name: str | None = None,
+        mime_type: str | None = None,
+    ) -> UploadedFile:
+        """Hand a file to Dify. What comes back has an `attachment`, which goes into `files` of a message.
+
+        `file`: bytes, a `Path`, a file open in binary mode, or anything that yields bytes; it is read
+        while it is sent, and a file that you opened stays open. `user`: whoever will name the file in a
+        message. `name` and `mime_type` are found out from the path and the content where they are left
+        out; Dify goes by the name's extension.
+
+        Raises `PayloadTooLargeError` (limits are in `app.parameters()`) and `UnsupportedMediaTypeError`.
+
+        >>> async def look(dify: AsyncDify, picture: Path) -> str:
+        ...     uploaded = await dify.files.upload(picture, user="ada")
+        ...     reply = await dify.chat.send(query="What is it?", user="ada", files=[uploaded.attachment])
+        ...     return reply.answer
+        """
+        part = await async_file_part(file, name, mime_type)
+        return await self._caller.send(
+            Call(
+                method="POST",
+                path="/files/upload",
+                form=Form({"user": self._caller.named(user)}, part),
+                read=_uploaded,
+            )
+        )

@@ -1,0 +1,354 @@
+"""What can go wrong, and the one table that tells which exception Dify's refusal becomes. Pure.
+
+    DifyError
+    ├─ APIConnectionError          no answer: refused, DNS, TLS, reset            .sent .url
+    │  └─ APITimeoutError          no connection, or no byte, for too long        .phase
+    ├─ APIStatusError              Dify refused                                   .status .code .message …
+    │  ├─ BadRequestError          400
+    │  ├─ AuthenticationError      401
+    │  ├─ PermissionDeniedError    403
+    │  ├─ NotFoundError            404
+    │  ├─ MethodNotAllowedError    405
+    │  ├─ ConflictError            409
+    │  ├─ PreconditionFailedError  412
+    │  ├─ PayloadTooLargeError     413
+    │  ├─ UnsupportedMediaTypeError 415
+    │  ├─ RateLimitError           429, and the 400 and 403 that mean the same    .retry_after
+    │  ├─ QuotaExceededError       the model provider's quota is used up
+    │  ├─ ProviderUnavailableError the app's model cannot be used as configured
+    │  ├─ ModelError               the model refused or failed
+    │  └─ ServerError              5xx
+    ├─ WorkflowFailedError         a run that ended as "failed"                   .node_title .error .reply
+    ├─ StreamError                 an answer that broke while it was being read
+    │  ├─ TruncatedStreamError     it ended before Dify said that it ended
+    │  └─ MalformedStreamError     bytes that are not Dify's events
+    └─ ResponseError               a success that is not what Dify promises (a web page, broken JSON)
+
+No message holds an API key, a header of the request or a query string.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from pydantic_core import from_json
+
+if TYPE_CHECKING:
+    from .types.chat import ChatReply
+    from .types.workflow import WorkflowReply
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConflictError",
+    "DifyError",
+    "MalformedStreamError",
+    "MethodNotAllowedError",
+    "ModelError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "PreconditionFailedError",
+    "ProviderUnavailableError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "ResponseError",
+    "ServerError",
+    "StreamError",
+    "TruncatedStreamError",
+    "UnsupportedMediaTypeError",
+    "WorkflowFailedError",
+    "refusal",
+    "refusal_from_reply",
+]
+
+
+class DifyError(Exception):
+    """Anything that goes wrong between this program and a Dify app."""
+
+
+class APIConnectionError(DifyError):
+    """Dify gave no answer.
+
+    `sent` tells whether the request may have reached Dify: `False` is a promise that it did not, so
+    sending it again cannot run anything twice. `url` is the address, without its query.
+    """
+
+    def __init__(self, message: str, *, url: str, sent: bool) -> None:
+        super().__init__(message)
+        self.url = url
+        self.sent = sent
+
+
+class APITimeoutError(APIConnectionError):
+    """No connection within `Timeout.connect` (`phase` is "connect"), or no byte for `Timeout.silence`."""
+
+    def __init__(self, message: str, *, url: str, sent: bool, phase: Literal["connect", "silence"]) -> None:
+        super().__init__(message, url=url, sent=sent)
+        self.phase: Literal["connect", "silence"] = phase
+
+
+class APIStatusError(DifyError):
+    """Dify refused, by a status or by an `error` event within a stream (`in_stream`).
+
+    `status`, `code` and `message` are Dify's own; `params` names the field where Dify says which one;
+    `headers` are those of the answer that help to find it again (`x-version`, `x-trace-id`, …);
+    `retry_after` is in seconds, where the server told (Dify itself never does).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        params: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        in_stream: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.params = params
+        self.headers = dict(headers or {})
+        self.in_stream = in_stream
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        advice = _ADVICE.get(self.code) or _ADVICE.get(type(self), "")
+        said = f"{self.status} {self.code}: {self.message or 'Dify gave no reason.'}"
+        return f"{said} {advice}".rstrip()
+
+
+class BadRequestError(APIStatusError):
+    """400: a value that Dify does not take, or the wrong kind of app for the call."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the API key is missing, wrong, or of the other kind (app key against dataset key)."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the app's API is switched off, the file is another app's, or the plan does not allow it."""
+
+
+class NotFoundError(APIStatusError):
+    """404: no such conversation, file or workflow for this app and this user; or a wrong base URL."""
+
+
+class MethodNotAllowedError(APIStatusError):
+    """405: the address exists, the method does not."""
+
+
+class ConflictError(APIStatusError):
+    """409: the name is taken, or the thing is in use."""
+
+
+class PreconditionFailedError(APIStatusError):
+    """412: a form that was submitted already, or that has expired."""
+
+
+class PayloadTooLargeError(APIStatusError):
+    """413: the file is larger than Dify, or the web server before it, takes."""
+
+
+class UnsupportedMediaTypeError(APIStatusError):
+    """415: a file type or a content type that Dify does not take."""
+
+
+class RateLimitError(APIStatusError):
+    """Too many requests now: 429, and the 400 and 403 by which Dify says the same."""
+
+
+class QuotaExceededError(APIStatusError):
+    """The model provider's quota in Dify is used up; trying again does not help."""
+
+
+class ProviderUnavailableError(APIStatusError):
+    """The app cannot run as it is configured: no credentials, a model that is off, no settings."""
+
+
+class ModelError(APIStatusError):
+    """The model behind the app refused or failed."""
+
+
+class ServerError(APIStatusError):
+    """5xx: Dify, or a proxy before it, failed."""
+
+
+class WorkflowFailedError(DifyError):
+    """A workflow, or a chatflow, ran and ended as "failed".
+
+    `node_title` names the node that failed (empty if none said so), `error` is its text, and `reply`
+    holds all that is known of the run, the text written so far among it.
+    """
+
+    def __init__(self, *, node_title: str, error: str, reply: WorkflowReply | ChatReply) -> None:
+        at = f" in node {node_title!r}" if node_title else ""
+        super().__init__(f"The workflow failed{at}: {error or 'Dify gave no reason.'}")
+        self.node_title = node_title
+        self.error = error
+        self.reply = reply
+
+
+class StreamError(DifyError):
+    """The answer broke while it was being read. What came before it was real."""
+
+
+class TruncatedStreamError(StreamError):
+    """The answer ended, or the connection was lost, before Dify said that the answer is complete."""
+
+
+class MalformedStreamError(StreamError):
+    """The stream holds something that is not an event of Dify's: broken JSON, bytes that are no UTF-8, …"""
+
+
+class ResponseError(DifyError):
+    """A 2xx answer that is not what Dify promises: a web page, broken JSON, a missing field."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+_BY_CODE: dict[str, type[APIStatusError]] = {
+    "too_many_requests": RateLimitError,
+    "rate_limit_error": RateLimitError,
+    "provider_quota_exceeded": QuotaExceededError,
+    "provider_not_initialize": ProviderUnavailableError,
+    "model_currently_not_support": ProviderUnavailableError,
+    "app_unavailable": ProviderUnavailableError,
+    "completion_request_error": ModelError,
+}
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    413: PayloadTooLargeError,
+    415: UnsupportedMediaTypeError,
+    429: RateLimitError,
+}
+
+# What to do next, by Dify's code where that says more than the class.
+_ADVICE: dict[str | type[APIStatusError], str] = {
+    "not_chat_app": "Use client.completion for a text generator, client.workflows for a workflow.",
+    "not_workflow_app": "Use client.chat for a chat app or chatflow, client.completion for a text generator.",
+    "app_unavailable": "Check that the app is published and is of the kind that this call is for.",
+    "conversation_completed": "Leave conversation_id out to start a new conversation.",
+    "agent_not_published": "Publish the agent in Dify first.",
+    "provider_not_initialize": "Set the model provider's credentials in Dify: Settings, Model Provider.",
+    "model_currently_not_support": "Choose another model in the app's settings in Dify.",
+    "provider_quota_exceeded": "Top up the provider, or set your own credentials in Dify.",
+    AuthenticationError: "Take the key from the app's API Access page in Dify: app-… for an app, "
+    "dataset-… for knowledge.",
+    NotFoundError: "Check the id, that it belongs to this app and this user, and the base URL.",
+    RateLimitError: "Wait a little, send fewer at a time, or raise the app's limit in Dify.",
+    PayloadTooLargeError: "client.app.parameters() tells what sizes this Dify takes.",
+    ServerError: "If it stays, look at the log of the Dify server.",
+}
+
+# Dify 1.12.1 answers the app's concurrency limit with 400 invalid_param, because the exception is a
+# ValueError and that handler is asked first; later versions answer 429.
+_TOO_MANY = "Too many requests"
+# The knowledge rate limit (N requests in 60 s) is 403 forbidden, told from others by its words alone.
+_KNOWLEDGE_LIMIT = "rate limit"
+# Flask-RESTX adds a hint about routes to every 404; it is about the server's code, not the caller's fault.
+_ROUTE_HINT = re.compile(r"\s*You have requested this URI \[.*", re.DOTALL)
+
+_USEFUL_HEADERS = ("content-type", "retry-after", "server", "x-env", "x-trace-id", "x-version")
+
+
+def refusal(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    params: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    in_stream: bool = False,
+    retry_after: float | None = None,
+) -> APIStatusError:
+    """The exception for Dify's refusal, from its status, code and message.
+
+    >>> type(refusal(400, "invalid_param", "Too many requests. Please try again later.")).__name__
+    'RateLimitError'
+    >>> type(refusal(404, "not_found", "Conversation Not Exists.")).__name__
+    'NotFoundError'
+    """
+    kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (ServerError if status >= 500 else APIStatusError)
+    if (kind is BadRequestError and message.startswith(_TOO_MANY)) or (
+        kind is PermissionDeniedError and _KNOWLEDGE_LIMIT in message.lower()
+    ):
+        kind = RateLimitError
+    return kind(
+        _ROUTE_HINT.sub("", message) if status == 404 else message,
+        status=status,
+        code=code,
+        params=params,
+        headers={name: headers[name] for name in _USEFUL_HEADERS if name in headers} if headers else None,
+        in_stream=in_stream,
+        retry_after=retry_after,
+    )
+
+
+def refusal_from_reply(status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
+    """The exception for a whole HTTP answer that is not a success: JSON, a web page, or nothing.
+
+    `headers` must find a name in any case. Not all of Dify speaks its envelope: an unknown route is an
+    HTML 404, a crash is gunicorn's HTML 500, a proxy answers 413 and 502 in HTML, and a few endpoints
+    say `{"error": …}`.
+    """
+    told = _json_object(body)
+    code = _text(told.get("code")) or "unknown"
+    message = _text(told.get("message")) or _text(told.get("error"))
+    if not told:
+        message = _in_place_of_json(status, headers, body)
+    return refusal(
+        status,
+        code,
+        message,
+        params=_text(told.get("params")) or None,
+        headers=headers,
+        retry_after=_seconds(headers.get("retry-after")),
+    )
+
+
+def _in_place_of_json(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    if 300 <= status < 400:
+        target = headers.get("location", "").partition("?")[0]
+        return f"The server redirects to {target or 'nowhere'}; set base_url to where Dify really is."
+    if not body.strip():
+        return "The answer is empty."
+    by = headers.get("server", "")
+    title = re.search(rb"<title>\s*(.*?)\s*</title>", body[:4096], re.IGNORECASE | re.DOTALL)
+    page = f" ({title[1].decode('utf-8', 'replace')})" if title else ""
+    return f"The answer is not Dify's JSON but a page{page} of the web server{f' {by}' if by else ''}."
+
+
+def _json_object(body: bytes) -> dict[str, object]:
+    try:
+        value: object = from_json(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType] JSON has str keys
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _seconds(value: str | None) -> float | None:
+    """`Retry-After` in seconds; its other form, a date, is of no use without a clock that agrees."""
+    return float(value) if value and re.fullmatch(r"\d{1,9}(\.\d+)?", value) else None

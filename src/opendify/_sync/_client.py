@@ -1,0 +1,162 @@
+# Made from _async/_client.py by scripts/unasync.py: edit that file, not this one.
+"""The client: one app's key, and everything that can be asked of the app."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from .._call import Operation, QueryValue, Reply, Timeout, api_url
+from .._sse import MAX_EVENT_BYTES
+from ._caller import Caller
+from ._transport import HttpxTransport, Transport
+from .app import App
+from .chat import Chat
+from .completion import Completion
+from .files import Files
+from .workflows import Workflows
+
+__all__ = ["Dify"]
+
+DEFAULT_BASE_URL = "https://api.dify.ai/v1"
+
+
+class Dify:
+    """A client of one Dify app.
+
+    `api_key`: the app's, from its API Access page; left out, it is read from `DIFY_API_KEY`.
+    `base_url`: where Dify is, with or without /v1; left out, `DIFY_API_BASE`, or Dify's cloud.
+    `user`: the end user of all calls that name none.
+    `timeout`: see `Timeout`. `max_retries`: how often a request is sent again where that cannot run
+    anything twice: after a connection that failed before the request was sent, and after "too many
+    requests".
+    `transport`: your own, which you close yourself; left out, the client makes one and closes it.
+    `headers`: sent with every request. `max_event_bytes`: the largest event that a stream may bring.
+
+    >>> def ask() -> str:
+    ...     with Dify("app-…", base_url="https://dify.example.com") as dify:
+    ...         return (dify.chat.send(query="Hello", user="ada")).answer
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        user: str | None = None,
+        timeout: Timeout | None = None,
+        max_retries: int = 2,
+        transport: Transport | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        key = _checked_key(api_key or os.environ.get("DIFY_API_KEY", ""))
+        root = api_url(base_url or os.environ.get("DIFY_API_BASE") or DEFAULT_BASE_URL)
+        self._owned: Transport | None = None
+        if transport is None:
+            transport = self._owned = HttpxTransport()
+        self._use(
+            Caller(
+                transport=transport,
+                root=root,
+                api_key=key,
+                user=user,
+                timeout=timeout or Timeout(),
+                max_retries=max_retries,
+                max_event_bytes=max_event_bytes,
+                headers=dict(headers or {}),
+            )
+        )
+
+    def _use(self, caller: Caller) -> None:
+        self._caller = caller
+        self.app = App(caller)
+        self.chat = Chat(caller)
+        self.completion = Completion(caller)
+        self.files = Files(caller)
+        self.workflows = Workflows(caller)
+
+    def with_options(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        user: str | None = None,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_event_bytes: int | None = None,
+    ) -> Self:
+        """A client like this one but for what is named, over the same connections.
+
+        Closing it closes nothing: the connections are this one's.
+
+        >>> def two(dify: Dify) -> None:
+        ...     patient = dify.with_options(timeout=Timeout(silence=600))
+        ...     patient.chat.send(query="Think hard", user="ada")
+        """
+        old = self._caller
+        copy = object.__new__(type(self))
+        copy._owned = None
+        copy._use(
+            replace(
+                old,
+                api_key=old.api_key if api_key is None else _checked_key(api_key),
+                root=old.root if base_url is None else api_url(base_url),
+                user=old.user if user is None else user,
+                timeout=old.timeout if timeout is None else timeout,
+                max_retries=old.max_retries if max_retries is None else max_retries,
+                headers=old.headers if headers is None else {**old.headers, **headers},
+                max_event_bytes=old.max_event_bytes if max_event_bytes is None else max_event_bytes,
+            )
+        )
+        return copy
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        query: Mapping[str, QueryValue] | None = None,
+    ) -> Reply:
+        """Any call of Dify's API that has no method of its own. `path` is relative to the API's root.
+
+        Raises the same errors as all others.
+
+        >>> def logs(dify: Dify) -> JsonValue:
+        ...     return (dify.request("GET", "/workflows/logs", query={"limit": 5})).json()
+        """
+        if not path.startswith("/"):
+            raise ValueError("path must begin with a slash, as in /workflows/logs.")
+        return self._caller.reply(Operation(method=method.upper(), path=path, json=json, query=query or {}))
+
+    def close(self) -> None:
+        """Close the connections, if they are this client's own."""
+        if self._owned is not None:
+            self._owned.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self._caller.root!r}, user={self._caller.user!r})"
+
+
+def _checked_key(key: str) -> str:
+    key = key.strip()
+    if not key:
+        raise ValueError(
+            "No API key: pass one, or set DIFY_API_KEY. The app's API Access page in Dify has it."
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("The API key holds a character that no key has; copy it again from Dify.")
+    return key

@@ -1,0 +1,141 @@
+# Made from _async/_stream.py by scripts/unasync.py: edit that file, not this one.
+"""An answer that is followed while it is written."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from pydantic import ValidationError
+
+from .._call import EventsCall, where
+from .._errors import (
+    APIConnectionError,
+    APITimeoutError,
+    MalformedStreamError,
+    TruncatedStreamError,
+    refusal,
+)
+from .._sse import Decoder
+from ..types.events import ErrorEvent
+from ._transport import Response
+
+__all__ = ["Stream"]
+
+T = TypeVar("T")
+
+
+class Stream(Generic[T]):
+    """The events of one answer. A context manager: entering sends the request, leaving closes the connection.
+
+    Iterating yields typed events until Dify closes the stream. Leaving early does not stop the run at
+    Dify, where it goes on and is billed: for that there is `stop`, with the `task_id` of any event.
+
+    Raised on entering: `APIStatusError` where Dify refuses, `APIConnectionError` where there is no answer.
+    Raised while iterating: the `APIStatusError` of an `error` event, `TruncatedStreamError`,
+    `MalformedStreamError`, and `APITimeoutError` after `Timeout.silence` without a byte.
+
+    >>> def follow(dify: Dify) -> None:
+    ...     with dify.chat.stream(query="Hello", user="ada") as events:
+    ...         for event in events:
+    ...             print(event.text, end="")
+    """
+
+    def __init__(self, call: EventsCall[T], send: Callable[[], Response], max_event_bytes: int) -> None:
+        self._call = call
+        self._send = send
+        self._decoder = Decoder(max_event_bytes=max_event_bytes)
+        self._course = call.course()
+        self._payloads: deque[bytes] = deque()
+        self._response: Response | None = None
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        if self._response is not None:
+            raise RuntimeError("This stream was entered before; ask again for a new one.")
+        self._response = self._send()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. The run at Dify goes on; `stop` ends it."""
+        self._ended = True
+        if self._response is not None:
+            self._response.close()
+
+    @property
+    def response(self) -> Response:
+        """Status and headers of Dify's answer."""
+        if self._response is None:
+            raise RuntimeError("Nothing was sent yet: enter the stream first, with `with`.")
+        return self._response
+
+    def read(self) -> list[bytes] | None:
+        """The JSON texts of the events that one network read brings, as they are; `None` at the end.
+
+        For those who translate events rather than use them: nothing is parsed and nothing judged, so an
+        `error` event comes as it is, and it is the reader's part to see whether the last event was one
+        that ends an answer. The list may be empty. Cancel-safe: a cancelled call loses nothing.
+
+        Raises `TruncatedStreamError` where the connection is lost, `APITimeoutError` after
+        `Timeout.silence` without a byte, and `MalformedStreamError` for what is no UTF-8 or too large.
+        """
+        response = self.response
+        if self._ended:
+            return None
+        try:
+            chunk = response.chunk()
+        except APITimeoutError:
+            raise
+        except APIConnectionError as error:
+            raise TruncatedStreamError(f"The answer broke off. {error}") from error
+        if chunk:
+            return self._decoder.feed(chunk)
+        self._ended = True
+        self._decoder.close()
+        return None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        while not self._payloads:
+            try:
+                payloads = self.read()
+            except TruncatedStreamError:
+                # What is lost after the last word is the end of the connection, not of the answer.
+                if not self._course.complete:
+                    raise
+                payloads = None
+                self._ended = True
+            if payloads is None:
+                self._check_complete()
+                raise StopIteration
+            self._payloads.extend(payloads)
+        return self._event(self._payloads.popleft())
+
+    def _event(self, payload: bytes) -> T:
+        try:
+            event = self._call.events.validate_json(payload)
+        except ValidationError as error:
+            raise MalformedStreamError(
+                f"An event of the stream is not one of Dify's {where(error)}."
+            ) from None
+        if isinstance(event, ErrorEvent):
+            self._payloads.clear()
+            self._ended = True
+            raise refusal(event.status, event.code, event.message, in_stream=True)
+        return self._course.take(event)
+
+    def _check_complete(self) -> None:
+        if not self._course.complete:
+            raise TruncatedStreamError(
+                "The answer ended before Dify said that it is complete. A proxy between Dify and here may "
+                "cut long answers, or Dify was restarted."
+            )

@@ -1,0 +1,187 @@
+# Made from _async/_transport.py by scripts/unasync.py: edit that file, not this one.
+"""Where bytes leave and come in: what the SDK asks of a transport, and the one over httpx2.
+
+A transport sends one request and hands out the answer chunk by chunk, as the network brings it. It knows
+nothing of Dify, keeps no secret, and lets no exception of its library through: all become
+`APIConnectionError` or `APITimeoutError`, with `sent` true unless the request surely never left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+import httpx2
+
+from .._call import Timeout
+from .._errors import APIConnectionError, APITimeoutError
+from .._waiting import Chunks
+
+__all__ = ["HttpxTransport", "Request", "Response", "Transport"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, complete: `url` and `headers` are sent as they are."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes | Iterable[bytes] | None = field(repr=False)
+    timeout: Timeout
+
+    @property
+    def address(self) -> str:
+        """The URL without its query, for errors: a query may name a user."""
+        return self.url.partition("?")[0]
+
+
+class Response(Protocol):
+    """An answer whose head has come in. Whoever holds it closes it."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Finds a name in any case."""
+        ...
+
+    def chunk(self) -> bytes:
+        """The next bytes of the body, decompressed, as one network read brings them; `b""` at the end.
+
+        Cancel-safe: a cancelled call loses nothing, the next one goes on.
+        """
+        ...
+
+    def read(self) -> bytes:
+        """The rest of the body."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests. One transport may serve any number of clients, keys and servers."""
+
+    def open(self, request: Request) -> Response:
+        """Send the request and wait for the head of the answer, whatever its status."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class HttpxTransport:
+    """The default transport, over httpx2.
+
+    `idle_seconds`: how long an unused connection is kept. The server of a self-hosted Dify (gunicorn)
+    closes one after 2.0 s; a request sent at that moment would be lost, so the default is below. Behind
+    nginx, which keeps them 65 s, more saves connections.
+
+    `trust_env`: follow `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as httpx2 does by itself.
+
+    The number of connections is not limited, so no request waits here for another to end.
+
+    >>> transport = HttpxTransport(idle_seconds=30, trust_env=False)
+    """
+
+    def __init__(self, *, idle_seconds: float = 1.5, trust_env: bool = True, verify: bool = True) -> None:
+        self._client = httpx2.Client(
+            limits=httpx2.Limits(
+                max_connections=None, max_keepalive_connections=None, keepalive_expiry=idle_seconds
+            ),
+            trust_env=trust_env,
+            verify=verify,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self, request: Request) -> Response:
+        timeout = httpx2.Timeout(request.timeout.silence, connect=request.timeout.connect, pool=None)
+        sending = self._client.build_request(
+            request.method, request.url, headers=request.headers, content=request.content, timeout=timeout
+        )
+        with _ours(request):
+            return _HttpxResponse(request, self._client.send(sending, stream=True))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _HttpxResponse:
+    def __init__(self, request: Request, response: httpx2.Response) -> None:
+        self._request = request
+        self._response = response
+        self._chunks = Chunks(response.iter_bytes())
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+
+    def chunk(self) -> bytes:
+        with _ours(self._request):
+            return self._chunks.next()
+
+    def read(self) -> bytes:
+        chunks: list[bytes] = []
+        while chunk := self.chunk():
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        self._chunks.close()
+        self._response.close()
+
+
+# These fail before a byte of the request is written.
+_NOT_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)
+
+
+@contextlib.contextmanager
+def _ours(request: Request) -> Generator[None]:
+    """The one place where httpx2's exceptions become ours."""
+    at, timeout = request.address, request.timeout
+    try:
+        yield
+    except httpx2.ConnectTimeout as error:
+        raise APITimeoutError(
+            f"No connection to {at} within {timeout.connect} s. Is the server up, and the address right?",
+            url=at,
+            sent=False,
+            phase="connect",
+        ) from error
+    except httpx2.TimeoutException as error:
+        raise APITimeoutError(
+            f"{at} sent nothing for {timeout.silence} s. If the app thinks longer than that, "
+            "raise Timeout.silence.",
+            url=at,
+            sent=True,
+            phase="silence",
+        ) from error
+    except httpx2.HTTPError as error:
+        sent = not isinstance(error, _NOT_SENT)
+        said = str(error) or type(error).__name__
+        raise APIConnectionError(
+            f"The connection to {at} broke: {said}."
+            if sent
+            else f"No connection to {at}: {said}. Is the server up, and the address right?",
+            url=at,
+            sent=sent,
+        ) from error

@@ -1,0 +1,42 @@
+# Made from _async/app.py by scripts/unasync.py: edit that file, not this one.
+"""What an app tells of itself."""
+
+from __future__ import annotations
+
+from .._call import Call, read_as
+from ..types.app import AppInfo, AppMeta, AppParameters, AppSite
+from ._caller import Caller
+
+__all__ = ["App"]
+
+_info = read_as(AppInfo)
+_parameters = read_as(AppParameters)
+_meta = read_as(AppMeta)
+_site = read_as(AppSite)
+
+
+class App:
+    """The app that the API key belongs to: its name and kind, its form, its limits."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def info(self) -> AppInfo:
+        """Name, description, tags and kind (`mode`) of the app.
+
+        >>> def kind(dify: Dify) -> str:
+        ...     return (dify.app.info()).mode
+        """
+        return self._caller.send(Call(method="GET", path="/info", read=_info))
+
+    def parameters(self) -> AppParameters:
+        """What the app asks for before a conversation, what is switched on, and which files it takes."""
+        return self._caller.send(Call(method="GET", path="/parameters", read=_parameters))
+
+    def meta(self) -> AppMeta:
+        """The icons of the app's tools."""
+        return self._caller.send(Call(method="GET", path="/meta", read=_meta))
+
+    def site(self) -> AppSite:
+        """How the app's own web page looks: title, icon, colours, texts."""
+        return self._caller.send(Call(method="GET", path="/site", read=_site))

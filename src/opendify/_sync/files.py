@@ -1,0 +1,52 @@
+# Made from _async/files.py by scripts/unasync.py: edit that file, not this one.
+"""Files: hand them to Dify, to name them in a message afterwards."""
+
+from __future__ import annotations
+
+from .._call import Call, Form, read_as
+from ..types.files import UploadedFile
+from ._caller import Caller
+from ._upload import FileContent, file_part
+
+__all__ = ["Files"]
+
+_uploaded = read_as(UploadedFile)
+
+
+class Files:
+    """Files of an end user."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def upload(
+        self,
+        file: FileContent,
+        *,
+        user: str | None = None,
+        name: str | None = None,
+        mime_type: str | None = None,
+    ) -> UploadedFile:
+        """Hand a file to Dify. What comes back has an `attachment`, which goes into `files` of a message.
+
+        `file`: bytes, a `Path`, a file open in binary mode, or anything that yields bytes; it is read
+        while it is sent, and a file that you opened stays open. `user`: whoever will name the file in a
+        message. `name` and `mime_type` are found out from the path and the content where they are left
+        out; Dify goes by the name's extension.
+
+        Raises `PayloadTooLargeError` (limits are in `app.parameters()`) and `UnsupportedMediaTypeError`.
+
+        >>> def look(dify: Dify, picture: Path) -> str:
+        ...     uploaded = dify.files.upload(picture, user="ada")
+        ...     reply = dify.chat.send(query="What is it?", user="ada", files=[uploaded.attachment])
+        ...     return reply.answer
+        """
+        part = file_part(file, name, mime_type)
+        return self._caller.send(
+            Call(
+                method="POST",
+                path="/files/upload",
+                form=Form({"user": self._caller.named(user)}, part),
+                read=_uploaded,
+            )
+        )

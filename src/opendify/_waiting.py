@@ -1,0 +1,78 @@
+"""The few places where waiting with and without `await` differ by more than that word.
+
+Each has an async and a sync form side by side, of the same name but for `Async`; `scripts/unasync` puts one
+for the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import BinaryIO
+
+__all__ = ["AsyncChunks", "Chunks", "async_read", "async_sleep", "read", "sleep"]
+
+
+async def async_sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def async_read(file: BinaryIO, size: int) -> bytes:
+    """The next bytes of a file; the disk is waited for elsewhere, so that the event loop is not held."""
+    return await asyncio.to_thread(file.read, size)
+
+
+def read(file: BinaryIO, size: int) -> bytes:
+    return file.read(size)
+
+
+class AsyncChunks:
+    """The chunks of an async iterator, one `next()` at a time. A cancelled `next()` loses nothing.
+
+    Cancelling a task that waits within an async generator ends the generator for good. So the waiting is
+    done in a task of its own, which a cancelled `next()` leaves as it is and the following one takes up.
+    `aclose` cancels it and waits for it.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._task: asyncio.Task[bytes] | None = None
+
+    async def next(self) -> bytes:
+        """The next chunk, or `b""` at the end."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._next())
+        await asyncio.wait([self._task])
+        task, self._task = self._task, None
+        return task.result()
+
+    async def _next(self) -> bytes:
+        return await anext(self._chunks, b"")
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
+
+
+class Chunks:
+    """The chunks of an iterator, one `next()` at a time."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def next(self) -> bytes:
+        """The next chunk, or `b""` at the end."""
+        return next(self._chunks, b"")
+
+    def close(self) -> None:
+        if isinstance(self._chunks, Generator):
+            self._chunks.close()

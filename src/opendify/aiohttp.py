@@ -1,0 +1,166 @@
+"""The async transport over aiohttp: leaner than the default, and what the gateway runs on.
+
+It needs aiohttp: `pip install opendify[gateway]`.
+
+>>> from opendify import AsyncDify
+>>> from opendify.aiohttp import AiohttpTransport
+>>> async def ask() -> None:
+...     async with AiohttpTransport() as transport:
+...         dify = AsyncDify("app-…", transport=transport)
+...         print((await dify.chat.send(query="Hello", user="ada")).answer)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Generator, Mapping
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from ._async._transport import AsyncRequest, AsyncResponse
+from ._call import Timeout
+from ._errors import APIConnectionError, APITimeoutError
+
+__all__ = ["AiohttpTransport"]
+
+
+class AiohttpTransport:
+    """Sends requests over aiohttp. It belongs to the event loop in which it is first used.
+
+    `idle_seconds`: how long an unused connection is kept. The server of a self-hosted Dify (gunicorn)
+    closes one after 2.0 s; a request sent at that moment would be lost, so the default is below.
+
+    `trust_env`: follow `HTTP_PROXY` and its like, and `.netrc`. Off, unlike in the default transport: a
+    server should not find its way by the environment of whoever started it.
+
+    The number of connections is not limited, so no request waits here for another to end.
+    """
+
+    def __init__(
+        self, *, idle_seconds: float = 1.5, trust_env: bool = False, verify: bool | ssl.SSLContext = True
+    ) -> None:
+        self._idle_seconds = idle_seconds
+        self._trust_env = trust_env
+        self._verify = verify
+        self._session: aiohttp.ClientSession | None = None
+        self._timeouts: dict[Timeout, aiohttp.ClientTimeout] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def open(self, request: AsyncRequest) -> AsyncResponse:
+        session = self._session or self._connect()
+        timeout = self._timeouts.get(request.timeout) or self._remember(request.timeout)
+        with _ours(request):
+            return _AiohttpResponse(
+                request,
+                await session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    headers=request.headers,
+                    data=request.content,
+                    timeout=timeout,
+                    allow_redirects=False,
+                ),
+            )
+
+    async def aclose(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _connect(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._idle_seconds, ssl=self._verify),
+            # Cookies of one user's answer must not go with another's request.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=self._trust_env,
+        )
+        return self._session
+
+    def _remember(self, timeout: Timeout) -> aiohttp.ClientTimeout:
+        self._timeouts[timeout] = aiohttp.ClientTimeout(
+            total=None, connect=timeout.connect, sock_read=timeout.silence
+        )
+        return self._timeouts[timeout]
+
+
+class _AiohttpResponse:
+    __slots__ = ("_content", "_request", "_response", "headers", "status")
+
+    def __init__(self, request: AsyncRequest, response: aiohttp.ClientResponse) -> None:
+        self._request = request
+        self._response = response
+        self._content = response.content
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def chunk(self) -> bytes:
+        try:
+            return await self._content.readany()
+        except _ERRORS as error:
+            raise _translated(error, self._request) from error
+
+    async def read(self) -> bytes:
+        try:
+            return await self._content.read()
+        except _ERRORS as error:
+            raise _translated(error, self._request) from error
+
+    async def aclose(self) -> None:
+        # Does nothing where the body has ended: aiohttp gave the connection back at that moment.
+        self._response.close()
+
+
+_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+
+# These fail before a byte of the request is written. (Of ClientOSError only this kind: the others are
+# about connections that were open.)
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL)
+
+
+@contextlib.contextmanager
+def _ours(request: AsyncRequest) -> Generator[None]:
+    try:
+        yield
+    except _ERRORS as error:
+        raise _translated(error, request) from error
+
+
+def _translated(error: Exception, request: AsyncRequest) -> APIConnectionError:
+    """The one place where aiohttp's exceptions become ours."""
+    at, timeout = request.address, request.timeout
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return APITimeoutError(
+            f"No connection to {at} within {timeout.connect} s. Is the server up, and the address right?",
+            url=at,
+            sent=False,
+            phase="connect",
+        )
+    if isinstance(error, asyncio.TimeoutError):
+        return APITimeoutError(
+            f"{at} sent nothing for {timeout.silence} s. If the app thinks longer than that, "
+            "raise Timeout.silence.",
+            url=at,
+            sent=True,
+            phase="silence",
+        )
+    sent = not isinstance(error, _NOT_SENT)
+    said = str(error) or type(error).__name__
+    return APIConnectionError(
+        f"The connection to {at} broke: {said}."
+        if sent
+        else f"No connection to {at}: {said}. Is the server up, and the address right?",
+        url=at,
+        sent=sent,
+    )

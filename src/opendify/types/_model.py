@@ -1,0 +1,31 @@
+"""What every type read from Dify has in common: unknown fields are kept, nothing can be changed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+__all__ = ["Many", "Model", "Price", "Text"]
+
+
+class Model(BaseModel):
+    """Something that Dify told us. Fields that this version does not know are in `model_extra`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, protected_namespaces=())
+
+
+def _none_is(instead: Any) -> BeforeValidator:  # Any: whatever fits the field
+    return BeforeValidator(lambda value: instead if value is None else value)
+
+
+Text = Annotated[str, _none_is("")]
+"""A text that is empty where Dify says null."""
+
+Price = Annotated[Decimal, _none_is(Decimal(0))]
+"""An amount of money. Dify writes it as text ("0.0000140", "0E-7"), some versions as a number."""
+
+T = TypeVar("T")
+Many = Annotated[list[T], _none_is([])]
+"""A list that is empty where Dify says null."""
