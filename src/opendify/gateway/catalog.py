@@ -5,6 +5,7 @@ A name is looked up in what the last good reading left; no request ever waits fo
 
 import asyncio
 import itertools
+import math
 import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +15,14 @@ from typing import TypedDict
 import structlog
 from pydantic import JsonValue
 
-from opendify import AppInfo, AppParameters, AsyncDify, DifyError, Timeout
+from opendify import AsyncDify, DifyError, Timeout
 from opendify.gateway.access import Client, allows, matcher
 from opendify.gateway.settings import AppConfig, is_pattern, model_name
 from opendify.gateway.store import Store
+from opendify.types import AppInfo, AppParameters
 
 _READING_SECONDS = 20.0  # silence after which a reading is given up; no call waits for it
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 60.0
-_REMEMBERED_SECONDS = 10 * 365 * 86_400.0  # of a model that is not offered any more
 
 _log = structlog.stdlib.get_logger("opendify.gateway.catalog")
 
@@ -254,7 +255,7 @@ class Catalog:
         known = known or await self._first_seen(config, name)
         if known.name != name:
             renamed = _Reading(name, known.created)
-            await self._store.put(_store_key(config), renamed.kept, ttl=_REMEMBERED_SECONDS)
+            await self._store.put(_store_key(config), renamed.kept, ttl=math.inf)
         self._set(config, _Reading(name, known.created, (info, parameters)))
 
     async def _remembered(self, config: AppConfig) -> _Reading | None:
@@ -267,7 +268,7 @@ class Catalog:
 
     async def _first_seen(self, config: AppConfig, name: str) -> _Reading:
         seen = _Reading(name, int(time.time()))
-        if await self._store.add(_store_key(config), seen.kept, ttl=_REMEMBERED_SECONDS):
+        if await self._store.add(_store_key(config), seen.kept, ttl=math.inf):
             return seen
         return await self._remembered(config) or seen  # another worker was first
 
