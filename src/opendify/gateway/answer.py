@@ -1,0 +1,418 @@
+"""Dify's events as an OpenAI answer. Pure: the raw events of a network read in, pieces of text out.
+
+One `Answer` serves plain and streamed replies alike, so the two can't drift apart. Events that carry text
+are decoded to the few fields they need; all others to the SDK's typed events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from pydantic import TypeAdapter, ValidationError
+
+from opendify import APIStatusError, DifyError, MalformedStreamError, TruncatedStreamError
+from opendify._errors import refusal
+from opendify.gateway.errors import OpenAIError, upstream
+from opendify.gateway.text import Links, Thinking
+from opendify.gateway.wire import Annotation, DifyNote, FinishReason, MessageFile, Usage
+from opendify.types import events as dify
+from opendify.types.chat import MessageFile as DifyFile
+
+Delta = tuple[Literal["content", "reasoning"], str]
+"""A piece of the answer, or of what the app thought on the way."""
+
+TEXT_EVENTS: Mapping[str, frozenset[str]] = {
+    "chat": frozenset({"message", "message_file"}),
+    "advanced-chat": frozenset({"message", "message_file"}),
+    "completion": frozenset({"message", "message_file"}),
+    "agent-chat": frozenset({"agent_message", "message", "message_file"}),
+    "agent": frozenset({"agent_message", "message_file"}),
+    "workflow": frozenset({"text_chunk"}),
+}
+"""Which events bring the answer's text, by app mode. A `message_file` does so if it has an `answer`: Dify
+1.11.2 to 1.12 send every delta under that name once a message has a file."""
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What is read of every event; the rest only of those that carry no text."""
+
+    event: str = ""
+    answer: str | None = None
+    conversation_id: str | None = None
+    message_id: str | None = None
+    task_id: str | None = None
+    workflow_run_id: str | None = None
+    created_at: int | None = None
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    text: str | None = None
+
+
+_EVENTS: Mapping[str, TypeAdapter[dify.Event]] = {
+    "completion": cast("TypeAdapter[dify.Event]", dify.COMPLETION_EVENTS),  # every event is one
+    "workflow": cast("TypeAdapter[dify.Event]", dify.WORKFLOW_EVENTS),
+}
+_CHAT_EVENTS = cast("TypeAdapter[dify.Event]", dify.CHAT_EVENTS)
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+class Answer:
+    """One Dify answer while it comes in.
+
+    Args:
+        mode: The app's mode, which decides where its text stands.
+        base_url: Dify's address, for links that are relative to it.
+        agent_steps: Tell an agent's tool calls as reasoning.
+        workflow_nodes: Tell the progress of workflow nodes as reasoning.
+
+    Attributes:
+        conversation_id, message_id, task_id, workflow_run_id: Dify's ids, empty until they are known.
+        created: Epoch seconds at which Dify began, None before it says so.
+        usage: Tokens as Dify reports them, None while it hasn't.
+        finish_reason: How the answer ended.
+        replacement: What moderation put in place of the whole answer.
+        failure: Why there is no (whole) answer; what came before it is valid.
+        complete: Nothing more will come that belongs to the answer.
+        heard: Dify has said something, be it without text.
+
+    >>> answer = Answer("chat", "https://dify.example/v1")
+    >>> answer.feed([b'{"event":"message","answer":"Hi","task_id":"t"}', b'{"event":"message_end"}'])
+    [('content', 'Hi')]
+    >>> answer.task_id, answer.complete
+    ('t', True)
+    """
+
+    def __init__(
+        self, mode: str, base_url: str, *, agent_steps: bool = True, workflow_nodes: bool = False
+    ) -> None:
+        self.conversation_id = ""
+        self.message_id = ""
+        self.task_id = ""
+        self.workflow_run_id = ""
+        self.created: int | None = None
+        self.usage: Usage | None = None
+        self.finish_reason: FinishReason = "stop"
+        self.replacement: str | None = None
+        self.failure: DifyError | OpenAIError | None = None
+        self.complete = False
+        self.heard = False
+        self.files: list[MessageFile] = []
+        self.annotations: list[Annotation] = []
+        self.resources: list[dict[str, object]] = []
+        self.outputs: Mapping[str, object] | None = None
+        self._mode = mode
+        self._text_events = TEXT_EVENTS[mode]
+        self._events = _EVENTS.get(mode, _CHAT_EVENTS)
+        self._agent_steps = agent_steps
+        self._workflow_nodes = workflow_nodes
+        self._thinking = Thinking()
+        self._links = Links(base_url)
+        self._pieces: list[str] = []
+        self._gap = False
+        self._steps: dict[str, int] = {}
+        self._failed_node = ("", "")
+        self._prompt_tokens = self._completion_tokens = 0
+        self._workflow_open = False
+        self._message_ended = False
+
+    def feed(self, payloads: Sequence[bytes]) -> list[Delta]:
+        """The events of one network read in; what the client gets of them out."""
+        out: list[Delta] = []
+        for payload in payloads:
+            self.heard = True
+            if self.complete or self.failure:
+                break
+            try:
+                self._event(payload, out)
+            except (msgspec.MsgspecError, ValidationError, UnicodeDecodeError) as error:
+                # the error of a decoder may quote what it read, so only its kind is told
+                self.failure = MalformedStreamError(
+                    f"Dify sent an event that can't be read ({type(error).__name__})."
+                )
+        return out
+
+    def end(self) -> list[Delta]:
+        """Dify closed the stream."""
+        if self.complete or self.failure:
+            return []
+        if self._message_ended:
+            self.complete = True
+            return []
+        self.failure = TruncatedStreamError("Dify's stream ended before the answer did.")
+        return []
+
+    @property
+    def over(self) -> bool:
+        """Dify's run has ended, well or badly, so that there is nothing to stop."""
+        ended = (APIStatusError, TruncatedStreamError, OpenAIError)
+        return self.complete or isinstance(self.failure, ended)
+
+    @property
+    def text(self) -> str:
+        """The answer so far, before moderation."""
+        return "".join(self._pieces)
+
+    def note(self) -> DifyNote:
+        """What the client is told beyond OpenAI's fields; what isn't known is left out."""
+        note: DifyNote = {}
+        if self.conversation_id:
+            note["conversation_id"] = self.conversation_id
+        if self.message_id:
+            note["message_id"] = self.message_id
+        if self.task_id:
+            note["task_id"] = self.task_id
+        if self.workflow_run_id:
+            note["workflow_run_id"] = self.workflow_run_id
+        if self._mode == "workflow" and self.outputs is not None:
+            note["outputs"] = self.outputs
+        if self.resources:
+            note["retriever_resources"] = self.resources
+        if self.files:
+            note["files"] = self.files
+        return note
+
+    # ── one event ────────────────────────────────────────────────────────────────────────────────────
+
+    def _event(self, payload: bytes, out: list[Delta]) -> None:
+        head = _decode_head(payload)
+        if not self.task_id:
+            self._introduce(head)
+        name = head.event
+        if name in self._text_events:
+            if head.answer is not None:
+                self._text(head.answer, out)
+                return
+            if name == "text_chunk":
+                self._text(_decode_chunk(head.data).text or "", out)
+                return
+        elif name == "message" and self._pieces:
+            return  # New Agent closes with its whole answer once more
+        elif name == "message" and head.answer:
+            self._text(head.answer, out)
+            return
+        self._other(self._events.validate_json(payload), out)
+
+    def _introduce(self, head: _Head) -> None:
+        """Take Dify's names for this answer from the first events that know them."""
+        self.task_id = head.task_id or ""
+        self.conversation_id = head.conversation_id or self.conversation_id
+        self.message_id = head.message_id or self.message_id
+        self.workflow_run_id = head.workflow_run_id or self.workflow_run_id
+        self.created = head.created_at or self.created
+
+    def _other(self, event: dify.Event, out: list[Delta]) -> None:
+        match event:
+            case dify.AgentThoughtEvent():
+                self._step(event, out)
+            case dify.MessageFileEvent() if event.file:
+                self._file(event.file, out)
+            case dify.MessageReplaceEvent():
+                self.replacement = event.answer
+                self.finish_reason = "content_filter"
+            case dify.MessageEndEvent():
+                self._message_end(event, out)
+            case dify.ReasoningChunkEvent():
+                if event.data.reasoning:
+                    out.append(("reasoning", event.data.reasoning))
+            case dify.WorkflowStartedEvent():
+                self._workflow_open = True
+                self.workflow_run_id = event.data.id or self.workflow_run_id
+                self.created = self.created or event.data.created_at
+            case dify.NodeStartedEvent() | dify.NodeFinishedEvent():
+                self._node(event, out)
+            case dify.WorkflowFinishedEvent():
+                self._workflow_finished(event, out)
+            case dify.WorkflowPausedEvent():
+                self.failure = OpenAIError(
+                    501,
+                    "The workflow paused to wait for a person, which this gateway cannot pass on.",
+                    type="api_error",
+                    code="human_input_required",
+                )
+            case dify.ErrorEvent():
+                self.failure = refusal(event.status, event.code, event.message, in_stream=True)
+            case _:
+                pass  # speech, iterations, agent logs, what a later Dify may send: no part of the answer
+
+    def _text(self, text: str, out: list[Delta]) -> None:
+        if self.replacement is not None or not text:
+            return
+        if not self._thinking.over:
+            thought, text = self._thinking.feed(text)
+            if thought:
+                out.append(("reasoning", thought))
+        self._content(self._links.feed(text), out)
+
+    def _content(self, text: str, out: list[Delta]) -> None:
+        if not text:
+            return
+        if self._gap:
+            self._gap = False
+            text = "\n\n" + text.lstrip("\n")
+        self._pieces.append(text)
+        out.append(("content", text))
+
+    def _flush_text(self, out: list[Delta]) -> None:
+        thought, text = self._thinking.flush()
+        if thought:
+            out.append(("reasoning", thought))
+        self._content(self._links.feed(text), out)
+        self._content(self._links.flush(), out)
+
+    def _step(self, event: dify.AgentThoughtEvent, out: list[Delta]) -> None:
+        """An agent's step comes several times under one id while it fills up: the call, then what it gave.
+
+        Its `thought` is never told: it is the answer's text, or will be.
+        """
+        if not self._agent_steps or not event.tool:
+            return
+        told = self._steps.get(event.id, 0)
+        if told == 0:
+            out.append(("reasoning", f"{event.tool}({event.tool_input or ''})\n"))
+            told = 1
+        if told == 1 and event.observation:
+            out.append(("reasoning", f"→ {event.observation}\n\n"))
+            told = 2
+        self._steps[event.id] = told
+
+    def _file(self, file: DifyFile, out: list[Delta]) -> None:
+        """A file that the app made: a link in the text, unless the app has put it there itself."""
+        address = file.url or file.remote_url
+        if not address or file.belongs_to == "user":
+            return
+        url = self._links.absolute(address)
+        path = urlsplit(url).path
+        if any(urlsplit(known["url"]).path == path for known in self.files):
+            return
+        name = file.filename or unquote(path.rpartition("/")[2]) or "file"
+        kind = file.type or "custom"
+        self.files.append(
+            {
+                "id": file.related_id or file.id,
+                "type": kind,
+                "filename": name,
+                "mime_type": file.mime_type,
+                "url": url,
+            }
+        )
+        if path not in self.text:
+            self._gap = bool(self._pieces)
+            self._content(f"{'!' if kind == 'image' else ''}[{name}]({url})", out)
+            self._gap = True
+
+    def _node(self, event: dify.NodeStartedEvent | dify.NodeFinishedEvent, out: list[Delta]) -> None:
+        data = event.data
+        title = data.title or data.node_id or ""
+        if isinstance(event, dify.NodeStartedEvent):
+            if self._workflow_nodes:
+                out.append(("reasoning", f"{title} …\n"))
+            return
+        prompt, completion = _node_tokens(event.data)
+        self._prompt_tokens += prompt
+        self._completion_tokens += completion
+        if event.data.status == "failed":
+            self._failed_node = (title, event.data.error or "")
+        if self._workflow_nodes:
+            out.append(("reasoning", f"{title}: {event.data.status}\n"))
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _message_end(self, event: dify.MessageEndEvent, out: list[Delta]) -> None:
+        self._message_ended = True
+        if usage := event.metadata.usage:
+            self.usage = {
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "total_tokens": usage.total_tokens,
+            }
+        self._flush_text(out)
+        self.resources = [
+            cast("dict[str, object]", resource.model_dump(mode="json"))
+            for resource in event.metadata.retriever_resources
+        ]
+        self._cite()
+        for file in event.files:
+            self._file(file, out)
+        if not self._workflow_open:
+            self.complete = True
+
+    def _workflow_finished(self, event: dify.WorkflowFinishedEvent, out: list[Delta]) -> None:
+        data = event.data
+        self._workflow_open = False
+        self.outputs = data.outputs
+        if data.status == "failed":
+            title, error = self._failed_node
+            where = f" in node '{title}'" if title else ""
+            self.failure = upstream(
+                f"The workflow failed{where}: {error or data.error or 'Dify gave no reason.'}"
+            )
+            return
+        if self._mode == "workflow":
+            self.usage = {
+                "prompt_tokens": self._prompt_tokens,
+                "completion_tokens": self._completion_tokens,
+                "total_tokens": data.total_tokens or 0,
+            }
+            self._flush_text(out)
+            if not self._pieces:
+                self._text(_outputs_text(data.outputs or {}), out)
+                self._flush_text(out)
+            for file in data.files:
+                self._file(file, out)
+        if self._mode == "workflow" or self._message_ended:
+            self.complete = True
+
+    def _cite(self) -> None:
+        """Sources with an address become citations. Dify does not say which words they stand for: all."""
+        end = len(self.text)
+        for resource in self.resources:
+            if url := _address(resource):
+                title = str(resource.get("title") or resource.get("document_name") or url)
+                self.annotations.append(
+                    {
+                        "type": "url_citation",
+                        "url_citation": {"url": url, "title": title, "start_index": 0, "end_index": end},
+                    }
+                )
+
+
+def _address(resource: Mapping[str, object]) -> str | None:
+    """Where a source stands in the web: Dify has no field for it, crawled pages have it in their metadata."""
+    metadata = resource.get("doc_metadata")
+    places = (
+        [resource, cast("Mapping[str, object]", metadata)] if isinstance(metadata, Mapping) else [resource]
+    )
+    for place in places:
+        for name in ("url", "source_url", "source"):
+            value = place.get(name)
+            if isinstance(value, str) and value.startswith(("http://", "https://")):
+                return value
+    return None
+
+
+def _node_tokens(data: dify.NodeFinishedData) -> tuple[int, int]:
+    """What a node's model took and gave, in tokens."""
+    for place in (data.process_data, data.outputs):
+        usage = place.get("usage") if place else None
+        if isinstance(usage, dict):
+            prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            return (prompt if isinstance(prompt, int) else 0), (
+                completion if isinstance(completion, int) else 0
+            )
+    return 0, 0
+
+
+def _outputs_text(outputs: Mapping[str, object]) -> str:
+    """A workflow's outputs as an answer: its one text, or all of them as JSON."""
+    values = list(outputs.values())
+    if not values:
+        return ""
+    if len(values) == 1 and isinstance(values[0], str):
+        return values[0]
+    return msgspec.json.encode(outputs).decode()

@@ -1,0 +1,207 @@
+"""The gateway as an ASGI application: its routes, what it opens at start and closes at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from hashlib import sha256
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import opendify
+from opendify import AsyncDify
+from opendify.aiohttp import AiohttpTransport
+from opendify.gateway.access import Access, Client, Denied
+from opendify.gateway.admission import Admission
+from opendify.gateway.catalog import Catalog
+from opendify.gateway.completions import Completions, unknown_model
+from opendify.gateway.errors import OpenAIError
+from opendify.gateway.memory import Memory
+from opendify.gateway.settings import Settings
+from opendify.gateway.store import Store, open_store
+from opendify.gateway.uploads import Uploads
+
+CLEAN_UP_SECONDS = 10.0
+"""How long calls that were cut off at the end may take to tell Dify so."""
+
+EXPOSED_HEADERS = ("conversation-id", "retry-after", "x-opendify-ignored", "x-request-id")
+_KEY_SECONDS = 10 * 365 * 86_400.0
+
+log = structlog.stdlib.get_logger("opendify")
+
+
+class Gateway:
+    """The ASGI application.
+
+    Everything that needs an event loop is opened when the server starts it and closed when it stops.
+
+    Attributes:
+        draining: The server is about to stop: readiness says so at once, running answers go on.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.draining = False
+        self._settings = settings
+        self._access = Access(settings.clients)
+        self._catalog: Catalog | None = None
+        self._completions: Completions | None = None
+        routes: ASGIApp = Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/v1/models", self._models),
+                Route("/v1/models/{name:path}", self._model),
+                Route("/health/live", self._live),
+                Route("/health/ready", self._ready),
+            ],
+            exception_handlers={OpenAIError: _refusal, HTTPException: _http_refusal, Exception: _failure},
+            lifespan=self._lifespan,
+        )
+        self._routes = routes
+        self._app: ASGIApp = self._dispatch
+        if settings.cors_origins:
+            self._app = CORSMiddleware(
+                self._dispatch,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=EXPOSED_HEADERS,
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self._app(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The hot path goes straight to its callable; everything else is routed."""
+        if scope["type"] == "http" and scope["path"] == "/v1/chat/completions" and scope["method"] == "POST":
+            assert self._completions is not None, "the server runs the lifespan before the first request"
+            await self._completions(scope, receive, send)
+        else:
+            await self._routes(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            store = open_store(settings.store_url)
+            stack.push_async_callback(store.aclose)
+            transport = await stack.enter_async_context(
+                AiohttpTransport(idle_seconds=settings.dify_idle_seconds)
+            )
+            # only the pool of this client is used: each app's own is made from it, with its key and address
+            dify = AsyncDify("app-none", base_url=settings.dify_api_base, transport=transport)
+            catalog = Catalog(settings.apps, dify, store, refresh_seconds=settings.catalog_refresh_seconds)
+            stack.push_async_callback(catalog.aclose)
+            memory = Memory(
+                store, ttl=settings.memory_ttl_days * 86_400, secret=await _secret(settings, store)
+            )
+            self._catalog = catalog
+            self._completions = completions = Completions(
+                access=self._access,
+                catalog=catalog,
+                memory=memory,
+                uploads=Uploads(store, ttl=settings.upload_ttl_hours * 3600),
+                admission=Admission(settings.queue_seconds),
+                max_body=round(settings.max_body_mb * 1024 * 1024),
+            )
+            await catalog.start()
+            log.info(
+                "ready" if catalog.ready else "waiting for Dify",
+                models=[model.id for model in catalog.models(Client("", None))],
+                faults=catalog.faults or None,
+            )
+            yield
+            if completions.calls:
+                await asyncio.wait(completions.calls, timeout=CLEAN_UP_SECONDS)
+
+    # ── routes ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _index(self, _: Request) -> Response:
+        return JSONResponse(
+            {
+                "name": "opendify",
+                "version": opendify.__version__,
+                "endpoints": ["/v1/models", "/v1/chat/completions"],
+            }
+        )
+
+    async def _live(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _ready(self, _: Request) -> Response:
+        if self.draining:
+            return JSONResponse({"status": "draining"}, 503)
+        if not self._known().ready:
+            return JSONResponse({"status": "waiting for Dify", "faults": self._known().faults}, 503)
+        return JSONResponse({"status": "ok"})
+
+    async def _models(self, request: Request) -> Response:
+        client = self._client(request)
+        models = [model.describe() for model in self._known().models(client)]
+        return JSONResponse({"object": "list", "data": models})
+
+    async def _model(self, request: Request) -> Response:
+        client = self._client(request)
+        name = request.path_params["name"]
+        model = self._known().find(name, client)
+        if model is None:
+            raise unknown_model(self._known(), name, client)
+        return JSONResponse(model.describe())
+
+    def _known(self) -> Catalog:
+        assert self._catalog is not None, "the server runs the lifespan before the first request"
+        return self._catalog
+
+    def _client(self, request: Request) -> Client:
+        authorization = request.headers.get("authorization")
+        try:
+            return self._access.authenticate(
+                None if authorization is None else authorization.encode("latin-1")
+            )
+        except Denied as denied:
+            raise OpenAIError(401, str(denied), code="invalid_api_key") from None
+
+
+async def _secret(settings: Settings, store: Store) -> bytes:
+    """What signs the invisible ids: the configured text, or one made once and kept."""
+    text = settings.secret_key
+    if not text:
+        made = secrets.token_hex(32)
+        text = (
+            made if await store.add("secret", made, ttl=_KEY_SECONDS) else await store.get("secret") or made
+        )
+    return sha256(text.encode()).digest()
+
+
+async def _refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, OpenAIError), "registered for no other"
+    return Response(error.body(), error.status, dict(error.headers), "application/json")
+
+
+async def _http_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for no other"
+    what = {404: "There is no such endpoint", 405: "This endpoint does not take this method"}
+    message = f"{what.get(error.status_code, error.detail)}: {request.method} {request.url.path}."
+    refusal = OpenAIError(
+        error.status_code, message, code=_CODES.get(error.status_code), headers=error.headers or {}
+    )
+    return await _refusal(request, refusal)
+
+
+async def _failure(request: Request, _: Exception) -> Response:
+    return await _refusal(
+        request,
+        OpenAIError(500, "The gateway failed; its log says why.", type="api_error", code="internal_error"),
+    )
+
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}

@@ -1,0 +1,511 @@
+"""`POST /v1/chat/completions`, from socket to socket: the hot path.
+
+A plain ASGI callable with nothing between it and the server. What is decided is decided elsewhere, in pure
+functions; here things happen, in this order: who is asking, what do they want, where does it go on, ask Dify,
+pass on what comes, remember, log.
+
+The events of one network read leave in one write. There is no queue and no task per chunk: one watcher a
+request waits for the client to go away, and meanwhile fills the silences.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import uuid4
+
+import structlog
+
+from opendify import APIStatusError, AuthenticationError, BadRequestError, DifyError, NotFoundError
+from opendify.gateway.access import Access, Client, Denied, identity
+from opendify.gateway.admission import Admission
+from opendify.gateway.attachments import Attachment, Inline, collect, limits
+from opendify.gateway.catalog import Catalog, Model
+from opendify.gateway.channel import Channel
+from opendify.gateway.conversation import Conversation, read
+from opendify.gateway.errors import OpenAIError, from_dify, invalid
+from opendify.gateway.memory import Memory, Owner, Thread
+from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send
+from opendify.gateway.run import Run
+from opendify.gateway.translate import KINDS, DifyCall, to_dify
+from opendify.gateway.uploads import Uploads
+from opendify.gateway.wire import DONE, ChatRequest, Usage, completion, parse
+from opendify.types import InputFile
+
+LARGE_BODY = 128 * 1024
+"""Bytes from which on a request is read in a thread: its pictures would hold up everybody else's tokens."""
+
+USER_HEADER = "x-openwebui-user-id"
+"""Who is asking, where a chat UI says so beside the body. Only the UI's own key can claim it."""
+
+STALE_UPLOAD = "Invalid upload file"
+"""How Dify 1.12.1 begins to say that it doesn't have (or no longer has) a file of that id."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST_NAMES = 50
+"""Model names in an error message."""
+
+log = structlog.stdlib.get_logger("opendify")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Record:
+    """What the log says of a request, in one line."""
+
+    request_id: str
+    client: str = ""
+    model: str = ""
+    mode: str = ""
+    stream: bool = False
+    error: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request, understood."""
+
+    request: ChatRequest
+    conversation: Conversation
+    model: Model
+    owner: Owner
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call to Dify, and what it was made of.
+
+    Attributes:
+        files: The request's files.
+        placed: The same as Dify knows them.
+    """
+
+    call: DifyCall
+    files: Sequence[Attachment]
+    placed: Sequence[InputFile]
+
+
+class Completions:
+    """The endpoint.
+
+    Args:
+        access: Who may ask.
+        catalog: Which models there are.
+        memory: Which conversations go on.
+        uploads: How files get to Dify.
+        admission: How many requests an app gets at once.
+        max_body: Largest request body, in bytes.
+
+    Attributes:
+        calls: Those that are being answered now.
+    """
+
+    def __init__(
+        self,
+        *,
+        access: Access,
+        catalog: Catalog,
+        memory: Memory,
+        uploads: Uploads,
+        admission: Admission,
+        max_body: int,
+    ) -> None:
+        self._access = access
+        self._catalog = catalog
+        self._memory = memory
+        self._uploads = uploads
+        self._admission = admission
+        self._max_body = max_body
+        self.calls: set[asyncio.Task[object]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Every outcome ends in one log line."""
+        began = time.perf_counter()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get("x-request-id", "")
+        record = Record(given if _REQUEST_ID.fullmatch(given) else uuid4().hex)
+        reply = Reply(send, record.request_id)
+        call = asyncio.current_task()
+        assert call is not None, "a server runs each request as a task"
+        self.calls.add(call)
+        try:
+            await self._serve(headers, receive, reply, record)
+        except OpenAIError as error:
+            record.error = error.code or error.type
+            await reply.refuse(error)
+        except ClientGone:
+            reply.gone = True
+        except asyncio.CancelledError:
+            if not reply.gone:  # the server is at its end
+                record.error = "shutting_down"
+                await reply.refuse(
+                    OpenAIError(503, "The gateway is shutting down.", type="api_error", code="shutting_down")
+                )
+                raise
+            call.uncancel()
+        except Exception:
+            record.error = "internal_error"
+            log.exception("internal error", request_id=record.request_id, model=record.model)
+            await reply.refuse(
+                OpenAIError(
+                    500, "The gateway failed; its log says why.", type="api_error", code="internal_error"
+                )
+            )
+        finally:
+            self.calls.discard(call)
+            _log(record, reply, began)
+
+    async def _serve(
+        self, headers: Mapping[str, str], receive: Receive, reply: Reply, record: Record
+    ) -> None:
+        client = self._authenticate(headers)
+        record.client = client.name
+        body = await self._body(headers, receive)
+        large = len(body) > LARGE_BODY
+        request = await _decide(large, lambda: parse(body))
+        record.model, record.stream = request.model, request.stream
+        model = self._find(request.model, client)
+        record.mode = model.mode
+        owner = Owner(identity(client, request.user or headers.get(USER_HEADER)), model.app.id)
+        asking = Asking(request, read(request.messages), model, owner, headers)
+        reply.streaming = request.stream
+        if ignored := ", ".join(name for name in request.ignored if _NAME.fullmatch(name)):
+            reply.header(b"x-opendify-ignored", ignored)
+        async with (
+            _watched(reply, receive),
+            self._admission.slot(model.app.id, model.app.max_concurrent_per_app, model=model.id),
+        ):
+            try:
+                await self._answer(asking, large, reply, record)
+            except DifyError as error:
+                _tell_operator(error, model, record)
+                raise from_dify(error, model.id) from error
+
+    def _authenticate(self, headers: Mapping[str, str]) -> Client:
+        authorization = headers.get("authorization")
+        try:
+            return self._access.authenticate(
+                None if authorization is None else authorization.encode("latin-1")
+            )
+        except Denied as denied:
+            raise OpenAIError(401, str(denied), code="invalid_api_key") from None
+
+    def _find(self, name: str, client: Client) -> Model:
+        model = self._catalog.find(name, client)
+        if model is None:
+            raise unknown_model(self._catalog, name, client)
+        return model
+
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        too_large = invalid(
+            f"The request body is larger than {self._max_body} bytes, the most that this gateway takes.",
+            code="request_too_large",
+            status=413,
+        )
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._max_body:
+            raise too_large
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body += message.get("body", b"")
+            if len(body) > self._max_body:
+                raise too_large
+            if not message.get("more_body"):
+                return bytes(body)
+
+    async def _answer(self, asking: Asking, large: bool, reply: Reply, record: Record) -> None:
+        """Run the app, once for each choice, pass on what comes, and remember it."""
+        request, model = asking.request, asking.model
+        identifier = f"chatcmpl-{uuid4().hex}"
+        paced = request.stream and model.app.stream_pacing == "auto"
+        runs = [Run(model, asking.owner.identity, reply) for _ in range(request.n)]
+        channels = [Channel(index, request.stop, paced=paced) for index in range(request.n)]
+        thread = await self._recall(asking)
+        try:
+            try:
+                prepared, thread = await self._begin(asking, thread, runs[0], large)
+                await _all([run.begin(prepared.call) for run in runs[1:]])
+                streams = zip(runs, channels, strict=True)
+                await _all([_follow(run, channel, identifier, model.id, reply) for run, channel in streams])
+                if reply.gone:
+                    raise ClientGone
+                last = await self._remember(asking, thread, prepared.call, runs, channels)
+            finally:
+                await self._memory.release(thread, begun=runs[0].begun)
+            record.usage = _sum(run.answer.usage for run in runs)
+            await _finish(identifier, asking, prepared, runs, channels, last, record.usage, reply)
+        finally:
+            await _all([run.close() for run in runs])
+
+    async def _recall(self, asking: Asking) -> Thread:
+        """Where this request goes on. Choices can't share a conversation, and not every app has any."""
+        app, mode = asking.model.app, asking.model.mode
+        if KINDS.get(mode) != "chat" or asking.request.n > 1:
+            return Thread(history=app.conversation_memory_mode != "0")
+        return await self._memory.recall(
+            app.conversation_memory_mode,
+            asking.owner,
+            asking.conversation,
+            conversation_id=asking.request.conversation_id,
+            headers=asking.headers,
+        )
+
+    async def _begin(self, asking: Asking, thread: Thread, run: Run, large: bool) -> tuple[Prepared, Thread]:
+        """Ask Dify; and once more where what the gateway remembered is no longer there.
+
+        Nothing has run in either case: Dify refused before it began.
+        """
+        prepared = await self._prepare(asking, thread, large)
+        conversation_id = prepared.call.conversation_id
+        try:
+            await run.begin(prepared.call)
+        except NotFoundError:
+            if conversation_id is None:
+                raise
+            if thread.explicit:
+                raise OpenAIError(
+                    404,
+                    f"Model '{asking.model.id}' has no conversation '{conversation_id[:64]}' of yours. "
+                    "Leave it out to start a new one.",
+                    code="conversation_not_found",
+                    param="conversation_id",
+                ) from None
+            thread = thread.fresh()
+        except BadRequestError as error:
+            stale = error.message.startswith(STALE_UPLOAD)
+            if not stale or not await self._uploads.forget(prepared.files, asking.owner):
+                raise
+        else:
+            return prepared, thread
+        prepared = await self._prepare(asking, thread, large)
+        await run.begin(prepared.call)
+        return prepared, thread
+
+    async def _prepare(self, asking: Asking, thread: Thread, large: bool) -> Prepared:
+        """The call to Dify, its files uploaded."""
+        model, conversation, owner = asking.model, asking.conversation, asking.owner
+        conversation_id = thread.conversation_id
+        history = thread.history and conversation_id is None
+        files: Sequence[Attachment] = ()
+        if conversation.has_files(history=history):
+            allowed = limits(model.parameters)
+            files = await _decide(large, lambda: collect(conversation, allowed, model.id, history=history))
+        kept: Mapping[str, object] = {}
+        if conversation_id is not None and model.parameters.user_input_form:
+            kept = await self._memory.inputs(owner, conversation_id)
+        placed = await self._uploads.place(files, model.client, owner) if files else ()
+        call = to_dify(
+            conversation,
+            model=model.id,
+            mode=model.mode,
+            parameters=model.parameters,
+            inputs={**model.app.inputs, **kept, **(asking.request.inputs or {})},
+            files=placed,
+            conversation_id=conversation_id,
+            history=history,
+        )
+        return Prepared(call, files, placed)
+
+    async def _remember(
+        self, asking: Asking, thread: Thread, call: DifyCall, runs: Sequence[Run], channels: Sequence[Channel]
+    ) -> list[bytes]:
+        """Keep what the next request needs, before this one's client sees the end of it.
+
+        Returns:
+            What is left to send of each choice.
+        """
+        conversation_id = runs[0].answer.conversation_id
+        mark = self._memory.mark(thread, asking.owner, conversation_id) if conversation_id else ""
+        last = [channel.close(run.answer, mark) for run, channel in zip(runs, channels, strict=True)]
+        if conversation_id:
+            text = channels[0].text
+            await self._memory.remember(thread, asking.owner, asking.conversation, conversation_id, text)
+            if call.inputs:
+                await self._memory.keep_inputs(asking.owner, conversation_id, call.inputs)
+        return last
+
+
+def unknown_model(catalog: Catalog, name: str, client: Client) -> OpenAIError:
+    """Why there is no such model for this client: it may come yet, or there are only these."""
+    if catalog.awaits(name, client):
+        return OpenAIError(
+            503,
+            f"Dify has not answered yet for the app behind the model '{name[:200]}'. Try again in a moment.",
+            type="api_error",
+            code="upstream_unavailable",
+            headers={"retry-after": "5"},
+        )
+    known = [model.id for model in catalog.models(client)]
+    names = ", ".join(known[:_MOST_NAMES]) + (", …" if len(known) > _MOST_NAMES else "")
+    return OpenAIError(
+        404,
+        f"The model '{name[:200]}' does not exist. Models for this key: {names or 'none'}.",
+        code="model_not_found",
+        param="model",
+    )
+
+
+async def _follow(run: Run, channel: Channel, identifier: str, model: str, reply: Reply) -> None:
+    """Pass on one run, to the end of its answer.
+
+    Raises:
+        DifyError, OpenAIError: Why there is no whole answer. What came before it has been passed on.
+    """
+    answer = run.answer
+    while not (answer.complete or channel.cut or reply.gone):
+        deltas = await run.read(channel.wake_at)
+        if reply.gone:
+            return
+        if deltas and reply.first_at is None:
+            reply.first_at = time.perf_counter()
+        if answer.failure and not channel.opened:
+            raise answer.failure
+        if reply.streaming and answer.heard and not channel.opened:
+            first = channel.open(identifier, answer.created or int(time.time()), model)
+        else:
+            first = b""
+        now = time.monotonic()
+        out = first + (channel.due(now) if deltas is None else channel.feed(deltas, now))
+        if answer.failure:
+            out += channel.flush()
+        if out:
+            if not reply.opened:
+                if answer.conversation_id:
+                    reply.header(b"conversation-id", answer.conversation_id)
+                await reply.open()
+            await reply.write(out)
+        if answer.failure:
+            raise answer.failure
+
+
+async def _finish(
+    identifier: str,
+    asking: Asking,
+    prepared: Prepared,
+    runs: Sequence[Run],
+    channels: Sequence[Channel],
+    last: Sequence[bytes],
+    usage: Usage | None,
+    reply: Reply,
+) -> None:
+    """Send the end of the answer, or all of a plain one."""
+    request, answer = asking.request, runs[0].answer
+    note = answer.note()
+    if uploads := _uploaded(prepared):
+        note["uploads"] = uploads
+    if request.stream:
+        ends = [channel.finish(run.answer) for run, channel in zip(runs, channels, strict=True)]
+        if request.include_usage:
+            ends.append(channels[0].usage(usage, note))
+        else:
+            ends[-1] = channels[-1].finish(runs[-1].answer, note)
+        await reply.write(b"".join([*last, *ends, DONE]), last=True)
+        return
+    if answer.conversation_id:
+        reply.header(b"conversation-id", answer.conversation_id)
+    body = completion(
+        {
+            "id": identifier,
+            "object": "chat.completion",
+            "created": answer.created or int(time.time()),
+            "model": request.model,
+            "choices": [channel.choice(run.answer) for run, channel in zip(runs, channels, strict=True)],
+            "usage": usage,
+            "dify": note,
+        }
+    )
+    await reply.answer(200, body)
+
+
+def _uploaded(prepared: Prepared) -> list[dict[str, str]]:
+    """The ids by which this client may name its files from now on, in place of their bytes."""
+    pairs = zip(prepared.files, prepared.placed, strict=True)
+    return [
+        {"id": placed["upload_file_id"], "type": placed["type"], "name": file.name}
+        for file, placed in pairs
+        if isinstance(file, Inline) and placed["transfer_method"] == "local_file"
+    ]
+
+
+def _sum(usages: Iterable[Usage | None]) -> Usage | None:
+    """What all choices took together; None if Dify told of none."""
+    known = [usage for usage in usages if usage is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    return {
+        "prompt_tokens": sum(usage["prompt_tokens"] for usage in known),
+        "completion_tokens": sum(usage["completion_tokens"] for usage in known),
+        "total_tokens": sum(usage["total_tokens"] for usage in known),
+    }
+
+
+@asynccontextmanager
+async def _watched(reply: Reply, receive: Receive) -> AsyncGenerator[None]:
+    """While the block runs, somebody watches whether the client is still there."""
+    call = asyncio.current_task()
+    assert call is not None, "a call is a task of the server's"
+    watcher = asyncio.create_task(reply.watch(receive, call))
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+
+
+async def _all(parts: Sequence[Coroutine[object, object, None]]) -> None:
+    """Run them all to their ends, then raise the first failure. None is cancelled because another failed."""
+    if len(parts) == 1:
+        await parts[0]
+        return
+    for outcome in await asyncio.gather(*parts, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
+
+
+async def _decide(large: bool, function: Callable[[], T]) -> T:
+    """A pure function's result; from a thread where there is much to read."""
+    return await asyncio.to_thread(function) if large else function()
+
+
+def _tell_operator(error: DifyError, model: Model, record: Record) -> None:
+    """Dify's refusals that the operator must mend. Their texts may quote a prompt, so they are not logged."""
+    reason = type(error).__name__
+    code = error.code if isinstance(error, APIStatusError) else None
+    tell = log.error if isinstance(error, AuthenticationError) else log.warning
+    tell(
+        "Dify failed",
+        model=model.id,
+        app=model.app.origin,
+        reason=reason,
+        code=code,
+        request_id=record.request_id,
+    )
+
+
+def _log(record: Record, reply: Reply, began: float) -> None:
+    usage = record.usage
+    log.info(
+        "request",
+        request_id=record.request_id,
+        client=record.client,
+        model=record.model,
+        mode=record.mode,
+        stream=record.stream,
+        status=499 if reply.gone else reply.status,
+        first_token_ms=None if reply.first_at is None else round((reply.first_at - began) * 1000, 1),
+        total_ms=round((time.perf_counter() - began) * 1000, 1),
+        prompt_tokens=usage["prompt_tokens"] if usage else None,
+        completion_tokens=usage["completion_tokens"] if usage else None,
+        error="client_gone" if reply.gone else record.error,
+    )

@@ -1,0 +1,133 @@
+"""What a client is told when something fails: OpenAI's error shape, and Dify's refusals in it. Pure.
+
+The table follows one rule: the status says who can mend it. 4xx: the client. 502 and 503: whoever
+runs the gateway or the Dify behind it. 504: nobody, it was too slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from pydantic_core import to_json
+
+from opendify import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    DifyError,
+    ModelError,
+    ProviderUnavailableError,
+    QuotaExceededError,
+    RateLimitError,
+)
+
+RETRY_AFTER_SECONDS = 2
+"""Dify names no time to wait (it sends no rate-limit header at all), so the gateway does."""
+
+
+class ErrorBody(TypedDict):
+    """The inside of OpenAI's ``{"error": ...}``."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+@dataclass(eq=False)
+class OpenAIError(Exception):
+    """A refusal as an OpenAI client reads it.
+
+    >>> json.loads(OpenAIError(404, "No such model.", code="model_not_found").body())["error"]["code"]
+    'model_not_found'
+    """
+
+    status: int
+    message: str
+    type: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __str__(self) -> str:
+        return self.message
+
+    def body(self) -> bytes:
+        """The JSON answer, ready to send."""
+        error: ErrorBody = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+        return to_json({"error": error})
+
+    def frame(self) -> bytes:
+        """The same as an event in a stream that is already open."""
+        return b"data: " + self.body() + b"\n\n"
+
+
+def invalid(
+    message: str, param: str | None = None, *, code: str | None = None, status: int = 400
+) -> OpenAIError:
+    """The client's own mistake: what is wrong and, in ``param``, where."""
+    return OpenAIError(status, message, code=code, param=param)
+
+
+def upstream(message: str) -> OpenAIError:
+    """Dify answered with something that is no answer."""
+    return OpenAIError(502, message, type="api_error", code="upstream_error")
+
+
+def from_dify(error: DifyError, model: str) -> OpenAIError:
+    """What the client of ``model`` is told of an error of the SDK.
+
+    Keys, addresses and tracebacks stay behind: only Dify's own message goes through, and not even that
+    where it is about the operator's key.
+    """
+    match error:
+        case AuthenticationError():
+            return OpenAIError(
+                502,
+                f"Dify refused the gateway's key for model '{model}'. Whoever runs the gateway must mend it.",
+                type="api_error",
+                code="upstream_auth",
+            )
+        case QuotaExceededError():
+            return OpenAIError(429, error.message, type="insufficient_quota", code="insufficient_quota")
+        case RateLimitError():
+            seconds = str(max(1, round(error.retry_after or RETRY_AFTER_SECONDS)))
+            return OpenAIError(
+                429,
+                error.message,
+                type="rate_limit_error",
+                code="rate_limit_exceeded",
+                headers={"retry-after": seconds},
+            )
+        case ProviderUnavailableError():
+            return OpenAIError(503, error.message, type="api_error", code="upstream_unavailable")
+        case ModelError():
+            return upstream(error.message)
+        case APIStatusError() if 400 <= error.status < 500:
+            return invalid(error.message, code=error.code, status=error.status)
+        case APIStatusError():
+            return upstream(f"Dify failed with status {error.status} on model '{model}': {error.message}")
+        case APITimeoutError() if error.phase == "silence":
+            return OpenAIError(
+                504,
+                f"Dify sent nothing for too long on model '{model}'; the call was given up.",
+                type="api_error",
+                code="upstream_timeout",
+            )
+        case APIConnectionError() if not error.sent:
+            return OpenAIError(
+                503,
+                f"Dify could not be reached for model '{model}'.",
+                type="api_error",
+                code="upstream_unreachable",
+            )
+        case _:
+            return upstream(f"Dify's answer on model '{model}' broke off or could not be read: {error}")

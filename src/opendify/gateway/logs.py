@@ -1,0 +1,56 @@
+"""Structured logs on standard error: one line a request, as JSON or for reading in a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import structlog
+from pydantic_core import to_json
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
+    """Set up logging for this process.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        form: ``auto`` is ``console`` in a terminal and ``json`` elsewhere.
+    """
+    console = sys.stderr.isatty() if form == "auto" else form == "console"
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
+    ]
+    render: list[structlog.typing.Processor]
+    factory: Callable[..., structlog.typing.WrappedLogger]
+    if console:
+        render, factory = (
+            [_without_empty, structlog.dev.ConsoleRenderer()],
+            structlog.PrintLoggerFactory(sys.stderr),
+        )
+    else:
+        render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_dumps)]
+        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
+    # the server's own remarks: only what somebody must look at
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+
+
+def _dumps(event: Mapping[str, object], **_: Any) -> bytes:
+    return to_json(event, fallback=str)
+
+
+def _without_empty(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    return {name: value for name, value in event.items() if value not in (None, "")}

@@ -1,0 +1,237 @@
+"""Which Dify conversation goes on, in each of the four memory modes.
+
+Dify keeps conversations; OpenAI clients send all of theirs with every call. `Memory` brings the two together
+and remembers, in the store, only digests and ids: no text of anybody.
+
+One conversation has one next turn at a time. Whoever goes on in one holds it (`Thread.claim`) until the
+answer is complete; a second request meanwhile gets no id and so becomes a branch: a new conversation that is
+seeded with the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Literal
+
+from pydantic_core import from_json, to_json
+
+from opendify.gateway import zero_width
+from opendify.gateway.conversation import Conversation, Digest, said
+from opendify.gateway.store import Store
+from opendify.gateway.wire import Message
+
+MemoryMode = Literal["0", "1", "2", "auto"]
+
+CONVERSATION_HEADER = "x-dify-conversation-id"
+CHAT_HEADERS = ("x-openwebui-chat-id", "x-session-id", "x-chat-id")
+"""Headers in which chat UIs name their chat: one Dify conversation per id."""
+
+TASK_MARK = "### Task:"
+"""How Open WebUI begins its own requests for titles and tags: no part of the chat whose id they carry."""
+
+CLAIM_SECONDS = 1200.0
+"""Dify itself ends a run after this time (APP_MAX_EXECUTION_TIME), so no claim outlives its run by much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """To whom memory belongs: ids never cross from one owner to another.
+
+    Attributes:
+        identity: The gateway's Dify user: client key and user in one.
+        app: A stable name of the Dify app that gives its key away to nobody.
+    """
+
+    identity: str
+    app: str
+
+    def key(self, kind: str, name: str) -> str:
+        """The store key of something that is this owner's."""
+        digest = blake2b(digest_size=16)
+        for part in (self.identity, self.app, name):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:" % len(data) + data)
+        return f"{kind}:{digest.hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """How one request stands to Dify's conversations.
+
+    Attributes:
+        conversation_id: Where to go on; None starts a new conversation.
+        history: A new conversation is seeded with the earlier turns.
+        explicit: The client named this conversation itself: if Dify doesn't know it, the client must hear so.
+        claim: The store key that this request holds while it runs.
+        turn: The store entry that was taken for going on, and goes back if Dify never began.
+        chat: The store key of the client's chat id, which gets the conversation that comes of this.
+        by_digest: The conversation is to be found again by its history.
+        by_mark: The first answer carries the conversation's id, invisible.
+    """
+
+    conversation_id: str | None = None
+    history: bool = False
+    explicit: bool = False
+    claim: str | None = None
+    turn: str | None = None
+    chat: str | None = None
+    by_digest: bool = False
+    by_mark: bool = False
+
+    def fresh(self) -> Thread:
+        """The same request when its conversation is gone from Dify: a new one, seeded."""
+        return replace(self, conversation_id=None, history=True, turn=None)
+
+
+class Memory:
+    """Finds and remembers conversations in a store.
+
+    Args:
+        store: Where digests and ids are kept.
+        ttl: Seconds after which an unused conversation is forgotten.
+        secret: Signs the zero-width ids, so that none can be forged.
+    """
+
+    def __init__(self, store: Store, *, ttl: float, secret: bytes) -> None:
+        self._store = store
+        self._ttl = ttl
+        self._secret = secret
+
+    async def recall(
+        self,
+        mode: MemoryMode,
+        owner: Owner,
+        conversation: Conversation,
+        *,
+        conversation_id: str = "",
+        headers: Mapping[str, str],
+    ) -> Thread:
+        """Where this request goes on, with the claim on it already taken.
+
+        Args:
+            mode: The app's memory mode; what the client says explicitly beats it.
+            owner: Whose conversations may be found.
+            conversation: What the request says.
+            conversation_id: A Dify conversation that the request's body names.
+            headers: The request's headers that may name a conversation or chat, in lower case.
+        """
+        explicit = conversation_id or headers.get(CONVERSATION_HEADER, "")
+        if explicit:
+            return await self._hold(owner, explicit, Thread(explicit=True, history=True))
+        for name in CHAT_HEADERS:
+            if chat := headers.get(name):
+                if _is_side_task(name, conversation):
+                    return Thread()
+                return await self._chat(owner, chat)
+        match mode:
+            case "0":
+                return Thread()
+            case "1":
+                return Thread(history=True)
+            case "2":
+                return await self._zero_width(owner, conversation)
+            case "auto":
+                return await self._auto(owner, conversation)
+
+    async def remember(
+        self, thread: Thread, owner: Owner, conversation: Conversation, conversation_id: str, answer: str
+    ) -> None:
+        """Keep what the next request needs to go on from this answer. Call it before the client sees the end.
+
+        Args:
+            answer: The answer's text as the client has it.
+        """
+        if thread.chat:
+            await self._store.put(thread.chat, conversation_id, ttl=self._ttl)
+        if thread.by_digest:
+            key = owner.key("turn", _next_turn(conversation, answer))
+            await self._store.put(key, conversation_id, ttl=self._ttl)
+
+    async def release(self, thread: Thread, *, begun: bool) -> None:
+        """Let the conversation go, at the end of a request however it ended.
+
+        Args:
+            begun: Dify may have added a turn. If it surely hasn't, the history is still the newest one.
+        """
+        if thread.turn and thread.conversation_id and not begun:
+            await self._store.put(thread.turn, thread.conversation_id, ttl=self._ttl)
+        if thread.claim:
+            await self._store.delete(thread.claim)
+
+    def mark(self, thread: Thread, owner: Owner, conversation_id: str) -> str:
+        """What an answer in this thread ends with: nothing, or the invisible id of a new conversation."""
+        if not thread.by_mark or thread.conversation_id:
+            return ""
+        return zero_width.encode(conversation_id, secret=self._secret, context=owner.key("mark", ""))
+
+    async def inputs(self, owner: Owner, conversation_id: str) -> Mapping[str, object]:
+        """The app inputs that this conversation was last asked with. Dify wants them on every turn."""
+        kept = await self._store.get(owner.key("inputs", conversation_id))
+        return from_json(kept) if kept else {}
+
+    async def keep_inputs(self, owner: Owner, conversation_id: str, inputs: Mapping[str, object]) -> None:
+        """Remember the inputs for the turns to come."""
+        key = owner.key("inputs", conversation_id)
+        await self._store.put(key, to_json(inputs).decode(), ttl=self._ttl)
+
+    async def _zero_width(self, owner: Owner, conversation: Conversation) -> Thread:
+        thread = Thread(history=True, by_mark=True)
+        context = owner.key("mark", "")
+        for message in reversed(conversation.history):
+            if message.role == "assistant":
+                marked = zero_width.decode(message.text, secret=self._secret, context=context)
+                if marked:
+                    return await self._hold(owner, marked, thread)
+        return thread
+
+    async def _auto(self, owner: Owner, conversation: Conversation) -> Thread:
+        thread = Thread(history=True, by_digest=True)
+        if not conversation.goes_on:
+            return thread
+        turn = owner.key("turn", _this_turn(conversation))
+        found = await self._store.take(turn)
+        if found is None:
+            return thread
+        held = await self._hold(owner, found, thread)
+        return replace(held, turn=turn) if held.conversation_id else held
+
+    async def _chat(self, owner: Owner, chat: str) -> Thread:
+        key = owner.key("chat", chat)
+        claim = owner.key("claim", f"chat {chat}")
+        if not await self._store.add(claim, "", ttl=CLAIM_SECONDS):
+            return Thread(history=True)
+        found = await self._store.get(key)
+        return Thread(conversation_id=found, history=True, claim=claim, chat=key)
+
+    async def _hold(self, owner: Owner, conversation_id: str, thread: Thread) -> Thread:
+        """The thread in this conversation, or a branch if somebody else is at it."""
+        claim = owner.key("claim", conversation_id)
+        if await self._store.add(claim, "", ttl=CLAIM_SECONDS):
+            return replace(thread, conversation_id=conversation_id, claim=claim)
+        return replace(thread, conversation_id=None)
+
+
+def _is_side_task(header: str, conversation: Conversation) -> bool:
+    return (
+        header == "x-openwebui-chat-id"
+        and not conversation.history
+        and said(conversation.question).startswith(TASK_MARK)
+    )
+
+
+def _this_turn(conversation: Conversation) -> str:
+    """The identity of the history: what it was when its last answer was given."""
+    digest = Digest(conversation.system)
+    for message in conversation.history:
+        digest.add(message)
+    return digest.key()
+
+
+def _next_turn(conversation: Conversation, answer: str) -> str:
+    """The identity that the history of the next request will have."""
+    digest = Digest(conversation.system)
+    for message in conversation.history:
+        digest.add(message)
+    return digest.add(conversation.question).add(Message("assistant", answer)).key()

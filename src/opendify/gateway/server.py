@@ -1,0 +1,237 @@
+"""The gateway as a process, or several: sockets, limits on headers, and how it ends.
+
+SIGTERM: readiness says 503 at once, no new connection is taken, running answers get time to end, exit 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+import socket
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from opendify.gateway import logs
+from opendify.gateway.access import Access
+from opendify.gateway.app import Gateway
+from opendify.gateway.errors import OpenAIError
+from opendify.gateway.settings import Settings, SettingsError
+
+HEADER_SECONDS = 30.0
+"""How long a client may take to send the head of a request."""
+
+RESTART_SECONDS = 1.0
+"""A worker that dies is replaced, but not faster than this."""
+
+log = structlog.stdlib.get_logger("opendify")
+
+
+def serve(settings: Settings) -> int:
+    """Run the gateway until it is told to stop.
+
+    Args:
+        settings: Where to listen, with how many workers, and all else.
+
+    Returns:
+        The exit code: 0 after an orderly end.
+
+    Raises:
+        SettingsError: If the address is taken or not this machine's.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    listener = _listen(settings)
+    host, port = listener.getsockname()[:2]
+    _greet(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}/v1")
+    with listener:
+        if settings.workers == 1:
+            return _run(settings, listener)
+        return _supervise(settings, listener)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.server_host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.server_host, settings.server_port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.server_host}:{settings.server_port}"
+        problem = f"Can't listen on {where}: {error.strerror or error}. Set SERVER_HOST and SERVER_PORT."
+        raise SettingsError([problem]) from error
+    listener.listen(2048)
+    return listener
+
+
+def _greet(settings: Settings, address: str) -> None:
+    if Access(settings.clients).open:
+        log.warning(
+            "open to everybody on this machine: no client key is set (VALID_API_KEYS)", address=address
+        )
+    log.info("starting", address=address, apps=len(settings.apps), workers=settings.workers)
+
+
+def _run(settings: Settings, listener: socket.socket) -> int:
+    """One worker, in this process."""
+    gateway = Gateway(settings)
+    config = uvicorn.Config(
+        gateway,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http=_protocol(round(settings.max_header_kb * 1024)),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+        backlog=2048,
+    )
+    server = _Server(config, gateway)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's, except that readiness falls with the signal, and that an orderly end is a success."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+        yield
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._gateway.draining = True
+        self.handle_exit(number, None)
+
+
+def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
+    class Protocol(HttpToolsProtocol):
+        """HTTP/1.1, except that a head of a request that is too large or too slow ends the connection."""
+
+        _in_head = False
+        _head_bytes = 0
+        _too_large = False
+        _patience: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._wait_for_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._wait_no_more()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._in_head:
+                self._count(len(data))
+
+        def on_message_begin(self) -> None:
+            self._in_head, self._head_bytes = True, 0
+            if self._patience is None:
+                self._wait_for_head()
+            super().on_message_begin()
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self._count(len(name) + len(value))
+            super().on_header(name, value)
+
+        def on_headers_complete(self) -> None:
+            self._in_head = False
+            self._wait_no_more()
+            if not self.transport.is_closing():
+                super().on_headers_complete()
+
+        def send_400_response(self, msg: str) -> None:
+            status, reason = (
+                (431, "Request Header Fields Too Large") if self._too_large else (400, "Bad Request")
+            )
+            text = f"The headers are larger than {header_limit} bytes." if self._too_large else msg
+            body = OpenAIError(status, text).body()
+            head = f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            self.transport.close()
+
+        def _count(self, size: int) -> None:
+            self._head_bytes += size
+            if self._head_bytes > header_limit and not self._too_large:
+                self._too_large = True
+                self.send_400_response("")
+
+        def _wait_for_head(self) -> None:
+            self._patience = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+        def _wait_no_more(self) -> None:
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
+
+    return Protocol
+
+
+# ── several workers ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _worker(settings: Settings, listener: socket.socket) -> None:
+    """A worker process's life."""
+    logs.configure(settings.log_level, settings.log_format)
+    sys.exit(_run(settings, listener))
+
+
+def _supervise(settings: Settings, listener: socket.socket) -> int:
+    """Keep the workers running until a signal comes, then let them end."""
+    context = multiprocessing.get_context("spawn")
+    stopping = False
+
+    def stop(number: int, _: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+    def start() -> BaseProcess:
+        process = context.Process(target=_worker, args=(settings, listener))
+        process.start()
+        return process
+
+    workers = [start() for _ in range(settings.workers)]
+    codes: list[int] = []
+    try:
+        while not stopping:
+            time.sleep(0.2)
+            for index, worker in enumerate(workers):
+                if not worker.is_alive() and not stopping:
+                    log.error("a worker died and is replaced", exit_code=worker.exitcode)
+                    time.sleep(RESTART_SECONDS)
+                    workers[index] = start()
+    finally:
+        codes = _end(workers, settings.shutdown_seconds)
+    return max(codes, default=0)
+
+
+def _end(workers: list[BaseProcess], seconds: float) -> list[int]:
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + seconds + 15
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
+    return [abs(worker.exitcode or 0) for worker in workers]

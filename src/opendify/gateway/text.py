@@ -1,0 +1,159 @@
+"""What happens to an answer's text on its way: thinking told apart, links made whole, stop strings cut. Pure.
+
+Each filter takes text in pieces of any size and gives the same result however it was split. What could
+still turn out to be a marker is held back, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+from urllib.parse import urljoin
+
+THINK = "<think>"
+END_THINK = "</think>"
+
+
+def partial_end(text: str, marker: str) -> int:
+    """How many characters at the end of ``text`` could be the beginning of ``marker``, but not all of it.
+
+    >>> partial_end("a </thi", "</think>")
+    5
+    """
+    for size in range(min(len(text), len(marker) - 1), 0, -1):
+        if text.endswith(marker[:size]):
+            return size
+    return 0
+
+
+class Thinking:
+    """Splits ``<think>…</think>`` at the start of an answer from the answer itself.
+
+    >>> thinking = Thinking()
+    >>> thinking.feed("<thi"), thinking.feed("nk>hm</think>\\n\\nYes"), thinking.flush()
+    (('', ''), ('hm', 'Yes'), ('', ''))
+    """
+
+    __slots__ = ("_held", "_place")
+
+    def __init__(self) -> None:
+        self._place: Literal["start", "opened", "thinking", "closed", "answer"] = "start"
+        self._held: str = ""
+
+    @property
+    def over(self) -> bool:
+        """True once no more thinking can come: from here on, text passes as it is."""
+        return self._place == "answer"
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """One piece in; what of it is (thinking, answer) out."""
+        if self._place == "answer":
+            return "", text
+        thought = ""
+        self._held += text
+        if self._place == "start":
+            start = self._held.lstrip()
+            if start.startswith(THINK):
+                self._place, self._held = "opened", start.removeprefix(THINK)
+            elif not THINK.startswith(start):
+                self._place = "answer"
+        if self._place == "opened":
+            self._held = self._held.lstrip("\n")
+            if self._held:
+                self._place = "thinking"
+        if self._place == "thinking":
+            thought, end, rest = self._held.partition(END_THINK)
+            if end:
+                self._place, self._held, thought = "closed", rest, thought.rstrip("\n")
+            else:
+                # the newlines before </think> belong to the tag, so they wait for it with its beginning
+                thought = self._held[: len(self._held) - partial_end(self._held, END_THINK)].rstrip("\n")
+                self._held = self._held[len(thought) :]
+        if self._place == "closed":
+            self._held = self._held.lstrip("\n")
+            if self._held:
+                self._place = "answer"
+        if self._place != "answer":
+            return thought, ""
+        answer, self._held = self._held, ""
+        return thought, answer
+
+    def flush(self) -> tuple[str, str]:
+        """The text ended: what was held back, as (thinking, answer)."""
+        held, self._held = self._held, ""
+        return (held, "") if self._place == "thinking" else ("", held)
+
+
+class Links:
+    """Makes Dify's relative file links absolute: ``](/files/…`` becomes ``](https://dify.example/files/…``.
+
+    A Dify without FILES_URL writes them relative, and a client elsewhere could not follow them.
+
+    >>> Links("https://dify.example/v1").feed("![cat](/files/tools/1.png)")
+    '![cat](https://dify.example/files/tools/1.png)'
+    """
+
+    __slots__ = ("_absolute", "_base", "_held")
+    _MARKER = "](/files/"
+
+    def __init__(self, base_url: str) -> None:
+        self._base = base_url
+        self._absolute = "](" + urljoin(base_url, "/files/")
+        self._held: str = ""
+
+    def feed(self, text: str) -> str:
+        """One piece in; what can go out."""
+        if not self._held and "]" not in text:
+            return text
+        text = (self._held + text).replace(self._MARKER, self._absolute)
+        keep = partial_end(text, self._MARKER)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> str:
+        """The text ended: what was held back."""
+        held, self._held = self._held, ""
+        return held
+
+    def absolute(self, url: str) -> str:
+        """The address of a file as a client elsewhere can follow it."""
+        return urljoin(self._base, url)
+
+
+class Stop:
+    """Cuts the text before the first of the ``stop`` strings.
+
+    >>> stop = Stop(["END"])
+    >>> stop.feed("one E"), stop.feed("ND two"), stop.hit
+    ('one ', '', True)
+    """
+
+    __slots__ = ("_held", "_markers", "hit")
+
+    def __init__(self, markers: Sequence[str]) -> None:
+        self._markers = markers
+        self._held: str = ""
+        self.hit = False
+
+    def feed(self, text: str) -> str:
+        """One piece in; what can go out. Nothing any more once ``hit`` is true."""
+        if self.hit:
+            return ""
+        if not self._markers:
+            return text
+        text = self._held + text
+        found = [
+            (start + len(marker), start) for marker in self._markers if (start := text.find(marker)) >= 0
+        ]
+        if found:
+            # the one that is complete first, as for a model that is stopped while it writes
+            self.hit, self._held = True, ""
+            return text[: min(found)[1]]
+        keep = max(partial_end(text, marker) for marker in self._markers)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> str:
+        """The text ended: what was held back."""
+        held, self._held = self._held, ""
+        return held

@@ -1,0 +1,358 @@
+"""OpenAI's shapes: what a chat completion request says, and the bytes of its answers. Pure.
+
+Requests are decoded by msgspec (typed, and a message that names the field at fault); what is sent once a
+token is spliced from bytes that were prepared once a stream.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NotRequired, TypedDict
+
+import msgspec
+from pydantic_core import to_json
+
+from opendify.gateway.errors import OpenAIError, invalid
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+
+_quote = msgspec.json.Encoder().encode
+"""A string as JSON: what of a chunk differs from the one before it, for a tenth of a whole chunk's price."""
+
+
+# ── Requests ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ImageURL(msgspec.Struct, frozen=True):
+    """``image_url`` of a content part: an http(s) or a data URL."""
+
+    url: str
+
+
+class InputAudio(msgspec.Struct, frozen=True):
+    """``input_audio`` of a content part: base64 and its format (``wav``, ``mp3``)."""
+
+    data: str
+    format: str = ""
+
+
+class FilePart(msgspec.Struct, frozen=True):
+    """``file`` of a content part: a data URL, or the id of a file that was sent before."""
+
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part of a message whose content is a list."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: ImageURL | str | None = None
+    input_audio: InputAudio | None = None
+    file: FilePart | None = None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of the conversation, as the client sent it."""
+
+    role: str
+    content: str | list[Part] | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What the message says: text parts joined by newlines."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content or () if part.text)
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """``stream_options`` of a request."""
+
+    include_usage: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A checked ``POST /v1/chat/completions`` body.
+
+    Attributes:
+        messages: At least one.
+        n: How many answers, 1 to 16.
+        user: Who the client says is asking; ``safety_identifier`` wins over the older ``user``.
+        inputs: Values for the app's form, from ``inputs`` or ``metadata.inputs``; None where there are none.
+        conversation_id: The Dify conversation to go on in, from the body or ``metadata``; empty for none.
+        ignored: Names of settings that Dify has no place for.
+    """
+
+    model: str
+    messages: Sequence[Message]
+    stream: bool = False
+    include_usage: bool = False
+    n: int = 1
+    stop: Sequence[str] = ()
+    user: str | None = None
+    inputs: Mapping[str, object] | None = None
+    conversation_id: str = ""
+    ignored: Sequence[str] = ()
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """The fields that mean something here; all others are taken, ignored and named in a header."""
+
+    model: str
+    messages: list[Message]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    inputs: dict[str, object] | None = None
+    conversation_id: str | None = None
+    metadata: dict[str, object] | None = None
+
+
+MAX_CHOICES = 16
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, object]).decode
+_KNOWN = frozenset(_Body.__struct_fields__)
+_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"required field `(?P<name>[^`]+)`")
+
+
+def parse(body: bytes) -> ChatRequest:
+    """Read and check a request.
+
+    Raises:
+        OpenAIError: 400 with the field at fault in ``param``.
+
+    >>> parse(b'{"model": "Support", "messages": [{"role": "user", "content": "Hi"}]}').messages[0].text
+    'Hi'
+    """
+    try:
+        fields = _decode_body(body)
+        names = _decode_keys(body)
+    except msgspec.ValidationError as error:
+        raise _misfit(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid(f"The request body is not JSON that can be read: {error}.") from None
+    if not fields.model:
+        raise invalid("'model' is empty; GET /v1/models lists the names that can stand there.", "model")
+    if not fields.messages:
+        raise invalid("'messages' is empty; it takes at least one message.", "messages")
+    choices = 1 if fields.n is None else fields.n
+    if not 1 <= choices <= MAX_CHOICES:
+        raise invalid(f"'n' is {choices}; it takes 1 to {MAX_CHOICES}.", "n")
+    metadata = fields.metadata or {}
+    stop = [fields.stop] if isinstance(fields.stop, str) else fields.stop or ()
+    options = fields.stream_options
+    return ChatRequest(
+        model=fields.model,
+        messages=fields.messages,
+        stream=bool(fields.stream),
+        include_usage=bool(options and options.include_usage),
+        n=choices,
+        stop=[text for text in stop if text],
+        user=fields.safety_identifier or fields.user,
+        inputs=fields.inputs if fields.inputs is not None else _metadata_inputs(metadata),
+        conversation_id=fields.conversation_id or _metadata_text(metadata, "conversation_id"),
+        ignored=[name for name in names if name not in _KNOWN],
+    )
+
+
+def _misfit(error: msgspec.ValidationError) -> OpenAIError:
+    """msgspec names the place as ``$.messages[0].role``; OpenAI's ``param`` has no ``$``."""
+    text = str(error)
+    place = _PATH.search(text)
+    param = place["path"] if place else ""
+    missing = _MISSING.search(text)
+    if missing:
+        param = f"{param}.{missing['name']}" if param else missing["name"]
+    what = _PATH.sub("", text)
+    return invalid(f"'{param}': {what}." if param else f"The request body: {what}.", param or None)
+
+
+def _metadata_inputs(metadata: Mapping[str, object]) -> Mapping[str, object] | None:
+    """OpenAI's SDKs only let strings into ``metadata``, so the inputs stand there as JSON."""
+    inputs = metadata.get("inputs")
+    if inputs is None:
+        return None
+    try:
+        return (
+            _decode_object(inputs) if isinstance(inputs, str) else msgspec.convert(inputs, dict[str, object])
+        )
+    except msgspec.MsgspecError:
+        raise invalid(
+            '\'metadata.inputs\' takes the app\'s inputs as one JSON object, for example {"city": "Rome"}.',
+            "metadata.inputs",
+        ) from None
+
+
+def _metadata_text(metadata: Mapping[str, object], name: str) -> str:
+    value = metadata.get(name)
+    if value is not None and not isinstance(value, str):
+        raise invalid(f"'metadata.{name}' takes a string.", f"metadata.{name}")
+    return value or ""
+
+
+# ── Answers ──────────────────────────────────────────────────────────────────────────────────────────
+
+FinishReason = Literal["stop", "length", "content_filter"]
+
+
+class Usage(TypedDict):
+    """Tokens, as Dify reports them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class UrlCitation(TypedDict):
+    """Where in the web a statement comes from; indices count characters of the answer."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class Annotation(TypedDict):
+    """A source of the answer."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
+class MessageFile(TypedDict):
+    """A file that the app made; ``url`` is absolute and, in Dify, good for about five minutes."""
+
+    id: str | None
+    type: str
+    filename: str
+    mime_type: str | None
+    url: str
+
+
+class AnswerMessage(TypedDict):
+    """The message of a plain answer."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+    reasoning_content: NotRequired[str]
+    annotations: NotRequired[list[Annotation]]
+    files: NotRequired[list[MessageFile]]
+
+
+class Choice(TypedDict):
+    """One of ``n`` answers."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: None
+    finish_reason: FinishReason
+
+
+class DifyNote(TypedDict, total=False):
+    """What Dify calls this answer, and what it says beyond text: the extension field ``dify``."""
+
+    conversation_id: str
+    message_id: str
+    task_id: str
+    workflow_run_id: str
+    outputs: Mapping[str, object]
+    retriever_resources: list[dict[str, object]]
+    files: list[MessageFile]
+    uploads: list[dict[str, str]]
+
+
+class ChatCompletion(TypedDict):
+    """A plain answer."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage | None
+    dify: DifyNote
+
+
+def completion(body: ChatCompletion) -> bytes:
+    """The bytes of a plain answer."""
+    return to_json(body)
+
+
+class Frames:
+    """The chunks of one streamed answer.
+
+    Everything but the text is the same in each of them, so it is encoded once.
+
+    >>> frame = Frames("chatcmpl-1", 1700000000, "Support").content("Hi")
+    >>> json.loads(frame.removeprefix(b"data: "))["choices"][0]["delta"]
+    {'content': 'Hi'}
+    """
+
+    __slots__ = ("_content", "_head", "_index", "_reasoning")
+    _END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
+
+    def __init__(self, completion_id: str, created: int, model: str, index: int = 0) -> None:
+        self._head = (
+            b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":['
+            % (
+                _quote(completion_id),
+                created,
+                _quote(model),
+            )
+        )
+        self._index = index
+        delta = b'%b{"index":%d,"delta":{' % (self._head, index)
+        self._content = delta + b'"content":'
+        self._reasoning = delta + b'"reasoning_content":'
+
+    def role(self) -> bytes:
+        """The first chunk."""
+        return b'%b{"index":%d,"delta":{"role":"assistant","content":""%b' % (
+            self._head,
+            self._index,
+            self._END,
+        )
+
+    def content(self, text: str) -> bytes:
+        """A piece of the answer."""
+        return self._content + _quote(text) + self._END
+
+    def reasoning(self, text: str) -> bytes:
+        """A piece of what the app thought on the way."""
+        return self._reasoning + _quote(text) + self._END
+
+    def finish(
+        self, reason: FinishReason, annotations: Sequence[Annotation] = (), dify: DifyNote | None = None
+    ) -> bytes:
+        """The last chunk of this choice."""
+        delta = b'"annotations":' + to_json(annotations) if annotations else b""
+        return b'%b{"index":%d,"delta":{%b},"logprobs":null,"finish_reason":"%b"}]%b}\n\n' % (
+            self._head,
+            self._index,
+            delta,
+            reason.encode(),
+            _note(dify),
+        )
+
+    def usage(self, usage: Usage | None, dify: DifyNote) -> bytes:
+        """The chunk without choices that a client gets when it asked for usage."""
+        return b'%b],"usage":%b%b}\n\n' % (self._head, to_json(usage), _note(dify))
+
+
+def _note(dify: DifyNote | None) -> bytes:
+    return b',"dify":' + to_json(dify) if dify else b""

@@ -1,0 +1,106 @@
+"""Servers for tests: the gateway as a process of its own, in front of a simulated Dify."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+START_SECONDS = 30.0
+
+
+@dataclass
+class Gateway:
+    """A running gateway.
+
+    Attributes:
+        base_url: For an OpenAI client: ends in /v1.
+        lines: What it has logged so far.
+    """
+
+    base_url: str
+    process: subprocess.Popen[bytes]
+    lines: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def root(self) -> str:
+        return self.base_url.removesuffix("/v1")
+
+    def requests(self) -> list[dict[str, object]]:
+        """The log's lines about requests."""
+        return [line for line in self.lines if line.get("event") == "request"]
+
+
+@contextmanager
+def running_gateway(
+    *, directory: Path | None = None, ready: bool = True, **settings: str
+) -> Iterator[Gateway]:
+    """A gateway with these settings, as environment variables, on a free port of this machine.
+
+    Args:
+        directory: Where it runs: for its opendify.toml and its store. Without one, a new empty folder.
+        ready: Wait until it is.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        where = directory or Path(temporary)
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        environment = inherited | {"SERVER_PORT": "0", "LOG_FORMAT": "json"} | settings
+        process = subprocess.Popen(
+            [sys.executable, "-m", "opendify.cli", "serve"],
+            cwd=where,
+            env=environment,
+            stderr=subprocess.PIPE,
+        )
+        gateway = Gateway("", process)
+        reader = threading.Thread(target=_read, args=(gateway,))
+        reader.start()
+        try:
+            _wait(gateway, ready)
+            yield gateway
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            reader.join()
+
+
+def _read(gateway: Gateway) -> None:
+    pipe = gateway.process.stderr
+    assert pipe is not None
+    with pipe:
+        for line in pipe:
+            text = line.decode()
+            try:
+                entry = json.loads(text)
+            except ValueError:
+                entry = {"event": "text", "text": text}
+            gateway.lines.append(entry)
+            if entry.get("event") == "starting":
+                gateway.base_url = str(entry["address"])
+
+
+def _wait(gateway: Gateway, ready: bool) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and gateway.process.poll() is None:
+        if gateway.base_url:
+            try:
+                reply = httpx2.get(f"{gateway.root}/health/{'ready' if ready else 'live'}")
+            except httpx2.TransportError:
+                pass
+            else:
+                if reply.status_code == 200:
+                    return
+        time.sleep(0.05)
+    raise AssertionError(f"the gateway did not start: {gateway.lines}")
