@@ -397,8 +397,8 @@ def _address(resource: Mapping[str, object]) -> str | None:
 
 
 def _node_tokens(data: dify.NodeFinishedData) -> tuple[int, int]:
-    """What a node's model took and gave, in tokens."""
-    for place in (data.process_data, data.outputs):
+    """What a node's model took and gave, in tokens. A node without one may show another's usage as its output."""
+    for place in (data.process_data, data.outputs) if data.execution_metadata else ():
         usage = place.get("usage") if place else None
         if isinstance(usage, dict):
             prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
