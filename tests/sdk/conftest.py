@@ -1,0 +1,106 @@
+"""The three ways to call Dify, behind one face: the tests are written once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from opendify import AsyncDify, AsyncHttpxTransport, AsyncTransport, Dify, HttpxTransport
+from opendify.aiohttp import AiohttpTransport
+
+from .wire_server import WireServer
+
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+class InThread:
+    """A sync client, resource or stream as an async one: each call runs in a thread, and is awaited."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        if name in ("stream", "with_options"):
+            return lambda *args, **kwargs: InThread(value(*args, **kwargs))
+        if name == "aclose":
+            name = "close"
+        if inspect.ismethod(value):
+            return lambda *args, **kwargs: asyncio.to_thread(value, *args, **kwargs)
+        return InThread(value) if type(value).__module__.startswith("opendify._sync.") else value
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._inner.close)
+
+    async def __aenter__(self) -> InThread:
+        await asyncio.to_thread(self._inner.__enter__)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._inner.__exit__, kind, error, trace)
+
+    def __aiter__(self) -> InThread:
+        return self
+
+    async def __anext__(self) -> Any:
+        ended = object()
+        event = await asyncio.to_thread(next, self._inner, ended)
+        if event is ended:
+            raise StopAsyncIteration
+        return event
+
+
+Connect = Callable[..., Any]
+
+ASYNC_TRANSPORTS: dict[str, Callable[..., AsyncTransport]] = {
+    "httpx2": AsyncHttpxTransport,
+    "aiohttp": AiohttpTransport,
+}
+
+
+@pytest.fixture(params=["sync", *ASYNC_TRANSPORTS])
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """A function that gives a client of a server, one way after the other; clients are closed afterwards."""
+    opened: list[Any] = []
+
+    def connect(server: WireServer | str, *, idle_seconds: float = 1.5, **options: Any) -> Any:
+        url = server if isinstance(server, str) else server.url
+        options = {"user": "ada", "base_url": url} | options
+        client: Any
+        if request.param == "sync":
+            transport: Any = HttpxTransport(idle_seconds=idle_seconds, trust_env=False)
+            client = InThread(Dify("app-secret-key", transport=transport, **options))
+            opened.append(InThread(transport))
+        else:
+            transport = ASYNC_TRANSPORTS[request.param](idle_seconds=idle_seconds, trust_env=False)
+            client = AsyncDify("app-secret-key", transport=transport, **options)
+            opened.append(transport)
+        return client
+
+    yield connect
+    for transport in opened:
+        await transport.aclose()
+
+
+@pytest.fixture(params=ASYNC_TRANSPORTS)
+async def transport(request: pytest.FixtureRequest) -> AsyncIterator[AsyncTransport]:
+    """Each of the async transports."""
+    made = ASYNC_TRANSPORTS[request.param](trust_env=False)
+    yield made
+    await made.aclose()
+
+
+async def say(reader: Any) -> str:
+    """The text of all events of a stream."""
+    return "".join([event.text async for event in reader])
