@@ -465,7 +465,7 @@ SECRET = "S3CR3T"
         (f'MODEL_CONFIG={{"a": ["{SECRET}"]}}', ""),
         (f'MODEL_CONFIG={{"a": "{SECRET}", "a": "{SECRET}"}}', ""),
         (f'MODEL_CONFIG="{SECRET}"', ""),
-        (f"STORE_URL={SECRET}", ""),
+        (f"STORE_URL=x//user:{SECRET}@host", ""),
         (f"DIFY_API_BASE=https://user:{SECRET}@dify", ""),
         (f"{SECRET}'", ""),
         (f"DIFY_API_KEYS='{SECRET}", ""),

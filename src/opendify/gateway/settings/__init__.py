@@ -5,7 +5,7 @@ Everything about a setting stands in one place, its line in `model.py`: the mess
 """
 
 from opendify.gateway.settings.faults import Setting, SettingsError
-from opendify.gateway.settings.model import AppTable, ClientTable, ServerTable, Settings, settings_of
+from opendify.gateway.settings.model import AppTable, ClientTable, ServerTable, Settings, places, settings_of
 from opendify.gateway.settings.resolved import AppConfig, ClientConfig
 from opendify.gateway.settings.values import MemoryMode, Pacing, is_loopback, is_pattern, key_name, model_name
 
@@ -24,5 +24,6 @@ __all__ = [
     "is_pattern",
     "key_name",
     "model_name",
+    "places",
     "settings_of",
 ]

@@ -41,6 +41,7 @@ class Setting:
 class Place:
     """The settings of one place, and what the user calls one of them there: `SERVER_PORT in .env`."""
 
+    name: str
     values: Mapping[str, object]
     written: Callable[[str], str]
 

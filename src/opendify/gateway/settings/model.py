@@ -221,7 +221,6 @@ class Settings(BaseSettings):
             "Where conversations and uploads are remembered.",
             "sqlite:///FILE, or memory: for as long as the gateway runs",
             "Memory",
-            secret=True,
         ),
     ] = "sqlite:///opendify.sqlite3"
     memory_ttl_days: Annotated[
@@ -359,20 +358,16 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: something in them can't be used.
         """
-        toml = _read_toml(Path(toml_file))
-        places = (
-            Place(overrides, lambda name: f"--{name.removeprefix('server_').replace('_', '-')}"),
-            Place(_without_tables(EnvSettingsSource(cls)()), str.upper),
-            Place(_without_tables(_read_env(Path(env_file))), lambda name: f"{name.upper()} in {env_file}"),
-            Place(toml, lambda name: f"{name} in {toml_file}"),
-        )
+        found = places(env_file, toml_file, **overrides)
         known = {"": settings_of(cls), **{kind: settings_of(table) for kind, table in _TABLES.items()}}
-        problems = [unknown(name, known[""], str(toml_file)) for name in toml if name not in known[""]]
-        values = {name: value for place in reversed(places) for name, value in place.values.items()}
+        problems = [
+            unknown(name, known[""], str(toml_file)) for name in found[-1].values if name not in known[""]
+        ]
+        values = {name: value for place in reversed(found) for name, value in place.values.items()}
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
-            problems += [sentence for fault in error.errors() for sentence in sentences(fault, places, known)]
+            problems += [sentence for fault in error.errors() for sentence in sentences(fault, found, known)]
             raise SettingsError(problems) from None
         if problems:
             raise SettingsError(problems)
@@ -529,6 +524,28 @@ def settings_of(model: type[BaseModel]) -> dict[str, Setting]:
         key = info.validation_alias if isinstance(info.validation_alias, str) else name
         found[key] = own or settings_of(Settings)[name]  # without words of its own it is the general setting
     return found
+
+
+def places(
+    env_file: str | Path = ".env", toml_file: str | Path = "opendify.toml", **overrides: object
+) -> tuple[Place, ...]:
+    """What stands in each place that settings come from, unchecked; the place that wins is first.
+
+    Raises:
+        SettingsError: a file can't be read.
+    """
+    return (
+        Place(
+            "the command line", overrides, lambda name: f"--{name.removeprefix('server_').replace('_', '-')}"
+        ),
+        Place("the environment", _without_tables(EnvSettingsSource(Settings)()), str.upper),
+        Place(
+            str(env_file),
+            _without_tables(_read_env(Path(env_file))),
+            lambda name: f"{name.upper()} in {env_file}",
+        ),
+        Place(str(toml_file), _read_toml(Path(toml_file)), lambda name: f"{name} in {toml_file}"),
+    )
 
 
 def _read_toml(file: Path) -> dict[str, object]:

@@ -1,0 +1,206 @@
+"""The commands and their options. What a command does stands elsewhere; here it is only called."""
+
+import asyncio
+import os
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from opendify import DifyError
+from opendify.cli import doctor, talk
+from opendify.gateway import logs, server
+from opendify.gateway.settings import Settings, SettingsError
+from opendify.gateway.store import StoreError
+from opendify.simulator import Simulator
+from opendify.simulator import serve as serve_simulator
+
+app = typer.Typer(
+    help="Every Dify app from every OpenAI client.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+EnvFile = Annotated[
+    Path | None,
+    typer.Option(help="Where settings stand as NAME=value; by default .env.", exists=True, dir_okay=False),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="By default opendify.toml.", exists=True, dir_okay=False),
+]
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    try:
+        app(prog_name="opendify")
+    except (SettingsError, StoreError, DifyError, talk.GatewayError) as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def opendify(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Every Dify app from every OpenAI client.
+
+    Put the keys of your Dify apps into DIFY_API_KEYS, in the environment or in a file .env, and
+    run: opendify serve. Without a Dify, try: opendify serve --simulator.
+    """
+    if version:
+        show_version()
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on, in place of SERVER_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port, in place of SERVER_PORT. 0 is a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, in place of WORKERS.")] = None,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="Where no app is configured, serve those of a simulated Dify.")
+    ] = False,
+    env_file: EnvFile = None,
+    config: ConfigFile = None,
+) -> None:
+    """Start the gateway. It runs until Ctrl-C or SIGTERM, and lets running answers end.
+
+    Clients use http://ADDRESS:PORT/v1 as base URL, and one of VALID_API_KEYS as key.
+    """
+    settings = _settings(env_file, config, server_host=host, server_port=port, workers=workers)
+    if settings.apps:
+        if simulator:
+            err.print("Apps are configured: they are served, and no simulated ones.", style="yellow")
+        raise typer.Exit(server.serve(settings))
+    if not simulator:
+        raise SettingsError(
+            [
+                "No Dify app is configured: set DIFY_API_KEYS to the keys of your apps (Dify shows them on "
+                "an app's page 'API Access'), or see how it goes without a Dify: opendify serve --simulator"
+            ]
+        )
+    with Simulator() as dify:
+        err.print(f"No app is configured: these answers come from a simulated Dify at {dify.base_url}.")
+        simulated = {"dify_api_base": dify.base_url, "dify_api_keys": tuple(dify.keys.values())}
+        # The simulator forgets all when it ends: what the gateway keeps about it need not outlive it.
+        store = {"store_url": "memory:"} if settings.workers == 1 else {}
+        raise typer.Exit(server.serve(settings.model_copy(update=simulated | store)))
+
+
+@app.command()
+def check(env_file: EnvFile = None, config: ConfigFile = None) -> None:
+    """Try everything that the gateway needs, and say what is wrong and how to mend it.
+
+    Looks at every setting, at the store, at every Dify server and every app key. Sends no message to any
+    app. The exit code is 0 if all is well, else 1.
+    """
+    files = (env_file or Path(".env"), config or Path("opendify.toml"))
+    faults = asyncio.run(doctor.examine(*files, show=_show_finding))
+    raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def models(env_file: EnvFile = None, config: ConfigFile = None) -> None:
+    """List the models that the gateway offers, as Dify tells of them now.
+
+    In a terminal a table; into a pipe a line each: name, kind of app and description, with tabs between.
+    """
+    settings = _settings(env_file, config)
+    logs.configure("error", "console")  # what can't be read is told below
+    found, faults = asyncio.run(doctor.offered(settings))
+    if out.is_terminal:
+        table = Table("model", "kind of app", "takes", "description", box=None, header_style="bold")
+        for model in found:
+            takes = "\n".join(doctor.takes(model.parameters))
+            table.add_row(model.id, model.mode, takes, model.info.description)
+        out.print(table)
+    else:
+        for model in found:
+            sys.stdout.write(
+                "\t".join((model.id, model.mode, " ".join(model.info.description.split()))) + "\n"
+            )
+    for origin, fault in faults.items():
+        err.print(f"{origin}: {fault}", style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(0 if found and not faults else 1)
+
+
+@app.command()
+def chat(
+    model: Annotated[str | None, typer.Argument(help="The model; left out, you are asked.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="The gateway's /v1 address; by default that of the settings.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(help="The client key; by default the first of the settings, else OPENAI_API_KEY."),
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="The user to be, as clients send it.")] = None,
+    env_file: EnvFile = None,
+    config: ConfigFile = None,
+) -> None:
+    """Chat with a model, through a running gateway.
+
+    /new starts another conversation, /exit or Ctrl-D ends; Ctrl-C stops an answer. What comes from a pipe
+    is asked line by line.
+    """
+    settings = _settings(env_file, config)
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.server_host, settings.server_host)
+    key = api_key or next((client.key for client in settings.clients), os.environ.get("OPENAI_API_KEY"))
+    with talk.Gateway(base_url or f"http://{host}:{settings.server_port}/v1", key, user) as gateway:
+        talk.talk(gateway, model or talk.choose(gateway, out), out)
+
+
+@app.command()
+def simulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 is a free one.", min=0, max=65_535)] = 5001,
+    behaviour: Annotated[Literal["1.12", "1.16"], typer.Option(help="Which Dify to be.")] = "1.12",
+    pace: Annotated[float, typer.Option(help="Seconds that the model takes for a token.", min=0)] = 0.02,
+) -> None:
+    """Run a simulated Dify, to try a Dify client or this gateway on. Anybody who reaches it may use it.
+
+    Words in double brackets direct it: [[reply:Hello]] answers Hello; docs/simulator.md has all of them.
+    """
+
+    def started(dify: Simulator) -> None:
+        out.print(f"A simulated Dify {behaviour} listens at {dify.base_url}")
+        table = Table("app", "kind", "key", box=None, header_style="bold")
+        for spec in dify.apps:
+            table.add_row(spec.title, spec.mode, spec.app_key)
+        out.print(table)
+
+    try:
+        asyncio.run(serve_simulator(host, port, behaviour=behaviour, pace=pace, started=started))
+    except OSError as error:
+        raise SettingsError([f"Can't listen on {host}:{port}: {error.strerror or error}."]) from error
+
+
+@app.command("version")
+def show_version() -> None:
+    """Show the version."""
+    sys.stdout.write(f"opendify {version_of('opendify')}\n")
+
+
+def _settings(env_file: Path | None, config: Path | None, **overrides: object) -> Settings:
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return Settings.load(env_file or ".env", config or "opendify.toml", **given)
+
+
+def _show_finding(finding: doctor.Finding) -> None:
+    mark, style = {"good": ("✓", "green"), "note": ("!", "yellow"), "fault": ("✗", "red")}[finding.kind]
+    out.print(
+        f"{mark} {finding.text}", style=style if finding.kind != "good" else "", markup=False, soft_wrap=True
+    )
+    for line in finding.more:
+        out.print(f"    {line}", markup=False, soft_wrap=True)
