@@ -32,7 +32,8 @@ CHECKPOINT_PAGES = 4000
 SWEEP_ROWS = 256
 SWEEP_ROWS_PER_WRITE = 4
 """For every entry written this many are looked at, 256 or more at a time, and dropped if they have expired:
-they never pile up. An index on `expires` would find them at once, but makes a put in a group half as dear again.
+they never pile up. An index on `expires` would find them at once, but makes a put in a group half as dear
+again.
 """
 
 
