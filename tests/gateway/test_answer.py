@@ -1,0 +1,278 @@
+"""Dify's events as an OpenAI answer, mode by mode."""
+
+import json
+
+import pytest
+
+from opendify import APIStatusError, MalformedStreamError, TruncatedStreamError
+from opendify.gateway.answer import Answer
+from opendify.gateway.errors import OpenAIError
+
+IDS = {"conversation_id": "c", "message_id": "m", "task_id": "t", "created_at": 1_700_000_000}
+END = {
+    "event": "message_end",
+    "metadata": {"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}},
+}
+
+
+def event(name: str, **fields: object) -> dict[str, object]:
+    return {"event": name, **IDS, **fields}
+
+
+def say(*texts: str, name: str = "message") -> list[dict[str, object]]:
+    return [event(name, answer=text) for text in texts]
+
+
+def finished(status: str = "succeeded", **data: object) -> dict[str, object]:
+    return event("workflow_finished", data={"status": status, "outputs": {}, "total_tokens": 5, **data})
+
+
+STARTED = event("workflow_started", workflow_run_id="r", data={"id": "r", "created_at": 1_700_000_000})
+
+
+def answer(*events: dict[str, object], mode: str = "chat", **settings: bool) -> tuple[Answer, str, str]:
+    """An answer fed one event at a time; its content and reasoning."""
+    made = Answer(mode, "https://dify.example/v1", **settings)
+    deltas = [delta for item in events for delta in made.feed([json.dumps(item).encode()])]
+    deltas += made.end()
+    return made, *(
+        "".join(text for kind, text in deltas if kind == wanted) for wanted in ("content", "reasoning")
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [
+        ("chat", "message"),
+        ("chat", "message_file"),
+        ("advanced-chat", "message"),
+        ("advanced-chat", "message_file"),
+        ("completion", "message"),
+        ("completion", "message_file"),
+        ("agent-chat", "agent_message"),
+        ("agent-chat", "message"),
+        ("agent", "agent_message"),
+    ],
+)
+def test_text_is_found_where_each_mode_puts_it(mode: str, name: str) -> None:
+    made, content, _ = answer(*say("", "Hel", "lo", name=name), END, mode=mode)
+    assert (content, made.failure, made.complete) == ("Hello", None, True)
+
+
+def test_what_dify_calls_the_answer_and_what_it_cost_is_known() -> None:
+    made, _, _ = answer(*say("Hi"), END)
+    assert made.note() == {"conversation_id": "c", "message_id": "m", "task_id": "t"}
+    assert made.created == 1_700_000_000
+    assert made.usage == {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+
+
+def test_a_new_agents_closing_message_is_not_said_twice() -> None:
+    _, content, _ = answer(*say("Hel", "lo", name="agent_message"), *say("Hello"), END, mode="agent")
+    assert content == "Hello"
+    _, content, _ = answer(*say("Hello"), END, mode="agent")
+    assert content == "Hello"
+
+
+def test_an_agents_steps_are_reasoning_each_told_once() -> None:
+    steps = [
+        event("agent_thought", id="1", position=1, thought="", tool="clock", tool_input="{}", observation=""),
+        event(
+            "agent_thought", id="1", position=1, thought="", tool="clock", tool_input="{}", observation="noon"
+        ),
+        event(
+            "agent_thought", id="1", position=1, thought="", tool="clock", tool_input="{}", observation="noon"
+        ),
+        event("agent_thought", id="2", position=2, thought="It is noon.", tool="", observation=""),
+    ]
+    _, content, reasoning = answer(*steps, *say("It is noon.", name="agent_message"), END, mode="agent-chat")
+    assert (content, reasoning) == ("It is noon.", "clock({})\n→ noon\n\n")
+    _, _, reasoning = answer(*steps, END, mode="agent-chat", agent_steps=False)
+    assert reasoning == ""
+
+
+def test_thinking_becomes_reasoning() -> None:
+    _, content, reasoning = answer(*say("<th", "ink>hm", "</thi", "nk>\n\nYes"), END)
+    assert (content, reasoning) == ("Yes", "hm")
+    chunk = event("reasoning_chunk", data={"reasoning": "hm", "is_final": False})
+    _, content, reasoning = answer(STARTED, chunk, *say("Yes"), finished(), END, mode="advanced-chat")
+    assert (content, reasoning) == ("Yes", "hm")
+
+
+FILE = {"id": "f", "type": "image", "belongs_to": "assistant", "url": "/files/tools/cat.png?sign=1"}
+
+
+def test_a_file_that_the_app_makes_is_a_link_with_a_whole_address() -> None:
+    made, content, _ = answer(
+        event("message_file", **FILE), *say("See.", name="agent_message"), END, mode="agent-chat"
+    )
+    assert content == "![cat.png](https://dify.example/files/tools/cat.png?sign=1)\n\nSee."
+    assert [file["url"] for file in made.files] == ["https://dify.example/files/tools/cat.png?sign=1"]
+
+
+def test_a_file_that_the_text_links_already_is_not_linked_twice() -> None:
+    end = END | {"files": [{"type": "image", "url": "https://dify.example/files/tools/cat.png?sign=2"}]}
+    made, content, _ = answer(*say("![cat](", "/files/tools/cat.png?sign=1)"), end)
+    assert content == "![cat](https://dify.example/files/tools/cat.png?sign=1)"
+    assert len(made.files) == 1
+
+
+def test_a_file_that_the_user_sent_is_none_of_the_apps() -> None:
+    made, content, _ = answer(event("message_file", **FILE | {"belongs_to": "user"}), *say("Hi"), END)
+    assert (content, made.files) == ("Hi", [])
+
+
+def test_sources_with_an_address_are_citations_and_all_are_told() -> None:
+    resources = [
+        {"document_name": "planets.txt", "content": "Mars"},
+        {"document_name": "Web", "doc_metadata": {"url": "https://x/y"}},
+    ]
+    end = END | {"metadata": {"retriever_resources": resources}}
+    made, _, _ = answer(*say("Mars."), end)
+    assert [note["url_citation"] for note in made.annotations] == [
+        {"url": "https://x/y", "title": "Web", "start_index": 0, "end_index": 5}
+    ]
+    assert [resource["document_name"] for resource in made.note()["retriever_resources"]] == [
+        "planets.txt",
+        "Web",
+    ]
+
+
+def test_moderation_replaces_the_answer() -> None:
+    made, content, _ = answer(
+        *say("bad"), event("message_replace", answer="No.", reason=""), *say("more"), END
+    )
+    assert (content, made.replacement, made.finish_reason) == ("bad", "No.", "content_filter")
+
+
+@pytest.mark.parametrize("order", [(finished(), END), (END, finished())])
+def test_a_chatflow_ends_in_either_order(order: tuple[dict[str, object], ...]) -> None:
+    made, content, _ = answer(STARTED, *say("Hi"), *order, mode="advanced-chat")
+    assert (content, made.complete, made.failure) == ("Hi", True, None)
+
+
+def test_a_chatflow_that_input_moderation_answered_has_no_run() -> None:
+    made, content, _ = answer(*say("Blocked."), END, mode="advanced-chat")
+    assert (content, made.complete) == ("Blocked.", True)
+
+
+def test_speech_after_the_end_does_not_disturb() -> None:
+    speech = [event("tts_message", audio="AAAA"), event("tts_message_end", audio="")]
+    made, content, _ = answer(*say("Hi"), END, *speech)
+    assert (content, made.failure) == ("Hi", None)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "text"),
+    [
+        ({"result": "Done"}, "Done"),
+        ({"a": "x", "b": [1, {"c": "é"}]}, '{"a":"x","b":[1,{"c":"é"}]}'),
+        ({"n": 5}, '{"n":5}'),
+        ({}, ""),
+    ],
+)
+def test_a_workflow_without_text_chunks_answers_with_its_outputs(
+    outputs: dict[str, object], text: str
+) -> None:
+    made, content, _ = answer(STARTED, finished(outputs=outputs), mode="workflow")
+    assert content == text
+    assert made.note().get("outputs") == outputs
+
+
+def test_a_workflows_text_is_difys_own() -> None:
+    chunks = [event("text_chunk", data={"text": text}) for text in ("Do", "ne")]
+    _, content, _ = answer(STARTED, *chunks, finished(outputs={"a": "Done", "b": "x"}), mode="workflow")
+    assert content == "Done"
+
+
+def node(title: str, status: str = "succeeded", **data: object) -> dict[str, object]:
+    return event(
+        "node_finished", data={"id": title, "node_id": title, "title": title, "status": status, **data}
+    )
+
+
+def test_a_workflows_tokens_are_summed_over_its_nodes() -> None:
+    usage = {"usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}
+    nodes = [
+        node("A", process_data=usage, outputs=usage, execution_metadata={"total_tokens": 7}),
+        node("B", process_data=usage, execution_metadata={"total_tokens": 7}),
+        node("End", outputs=usage),
+    ]
+    made, _, _ = answer(STARTED, *nodes, finished(total_tokens=14), mode="workflow")
+    assert made.usage == {"prompt_tokens": 6, "completion_tokens": 8, "total_tokens": 14}
+
+
+@pytest.mark.parametrize("mode", ["workflow", "advanced-chat"])
+def test_a_failed_workflow_names_the_node_and_its_error(mode: str) -> None:
+    error = event("error", status=400, code="invalid_param", message="Run failed: boom")
+    made, _, _ = answer(
+        STARTED, node("Code", "failed", error="boom"), finished("failed", error="boom"), error, mode=mode
+    )
+    assert isinstance(made.failure, OpenAIError)
+    assert (made.failure.status, made.failure.message) == (502, "The workflow failed in node 'Code': boom")
+
+
+@pytest.mark.parametrize("status", ["stopped", "partial-succeeded", "succeeded"])
+def test_other_ends_of_a_workflow_are_no_failures(status: str) -> None:
+    made, _, _ = answer(STARTED, finished(status, outputs={"a": "x"}), mode="workflow")
+    assert (made.failure, made.complete) == (None, True)
+
+
+def test_the_progress_of_nodes_is_told_if_wanted() -> None:
+    begun = event("node_started", data={"id": "1", "node_id": "llm", "title": "LLM"})
+    _, _, reasoning = answer(STARTED, begun, node("LLM"), finished(), mode="workflow", workflow_nodes=True)
+    assert reasoning == "LLM …\nLLM: succeeded\n"
+    _, _, reasoning = answer(STARTED, begun, node("LLM"), finished(), mode="workflow")
+    assert reasoning == ""
+
+
+def test_what_came_before_an_error_is_kept() -> None:
+    error = event("error", status=400, code="completion_request_error", message="model down")
+    made = Answer("chat", "https://dify.example/v1")
+    events = [json.dumps(item).encode() for item in (*say("Hi"), error, *say("more"))]
+    assert made.feed(events) == [("content", "Hi")]
+    assert isinstance(made.failure, APIStatusError)
+    assert made.over
+
+
+@pytest.mark.parametrize("mode", ["chat", "advanced-chat", "workflow", "completion", "agent-chat"])
+def test_a_stream_that_ends_too_soon_is_a_failure(mode: str) -> None:
+    name = {"workflow": "text_chunk", "agent-chat": "agent_message"}.get(mode, "message")
+    made, content, _ = answer(event(name, answer="Hi", data={"text": "Hi"}), mode=mode)
+    assert content == "Hi"
+    assert isinstance(made.failure, TruncatedStreamError)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{",
+        b"[]",
+        b"3",
+        b'{"event": 3}',
+        b'{"event": "message", "answer": {}}',
+        b"\xff",
+        b'{"event":"message","answer":"\xff"}',
+    ],
+)
+def test_an_event_that_cannot_be_read_is_a_failure_that_quotes_nothing(payload: bytes) -> None:
+    made = Answer("chat", "https://dify.example/v1")
+    made.feed([payload])
+    assert isinstance(made.failure, MalformedStreamError)
+    assert not made.over
+
+
+def test_events_and_fields_that_nobody_knows_do_no_harm() -> None:
+    made, content, _ = answer(
+        event("hologram", shape="cube"), event("message", answer="Hi", mood="good"), END | {"x": 1}
+    )
+    assert (content, made.failure) == ("Hi", None)
+
+
+def test_a_workflow_that_waits_for_a_person_is_said_so() -> None:
+    paused = event(
+        "workflow_paused",
+        data={"workflow_run_id": "r", "paused_nodes": ["n"], "outputs": {}, "status": "paused"},
+    )
+    made, _, _ = answer(STARTED, paused, mode="workflow")
+    assert isinstance(made.failure, OpenAIError)
+    assert made.failure.code == "human_input_required"
