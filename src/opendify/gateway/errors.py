@@ -22,6 +22,7 @@ from opendify import (
     ProviderUnavailableError,
     QuotaExceededError,
     RateLimitError,
+    TruncatedStreamError,
 )
 
 RETRY_AFTER_SECONDS = 2
@@ -129,5 +130,9 @@ def from_dify(error: DifyError, model: str) -> OpenAIError:
                 type="api_error",
                 code="upstream_unreachable",
             )
+        case APIConnectionError():
+            return upstream(f"The connection to Dify broke while it was answering on model '{model}'.")
+        case TruncatedStreamError():
+            return upstream(f"Dify's answer on model '{model}' ended before it was complete.")
         case _:
-            return upstream(f"Dify's answer on model '{model}' broke off or could not be read: {error}")
+            return upstream(f"Dify's answer on model '{model}' could not be read.")
