@@ -19,8 +19,12 @@ from opendify.gateway.store import StoreError
 from opendify.simulator import Simulator
 from opendify.simulator import serve as serve_simulator
 
+NO_APP = (
+    "No Dify app is configured: set DIFY_API_KEYS to the keys of your apps, which Dify shows on "
+    "an app's page 'API Access'"
+)
+
 app = typer.Typer(
-    help="Every Dify app from every OpenAI client.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -84,12 +88,7 @@ def serve(
             err.print("Apps are configured: they are served, and no simulated ones.", style="yellow")
         raise typer.Exit(server.serve(settings))
     if not simulator:
-        raise SettingsError(
-            [
-                "No Dify app is configured: set DIFY_API_KEYS to the keys of your apps (Dify shows them on "
-                "an app's page 'API Access'), or see how it goes without a Dify: opendify serve --simulator"
-            ]
-        )
+        raise SettingsError([f"{NO_APP}, or see how it goes without a Dify: opendify serve --simulator"])
     with Simulator() as dify:
         err.print(f"No app is configured: these answers come from a simulated Dify at {dify.base_url}.")
         simulated = {"dify_api_base": dify.base_url, "dify_api_keys": tuple(dify.keys.values())}
@@ -117,6 +116,8 @@ def models(env_file: EnvFile = None, config: ConfigFile = None) -> None:
     In a terminal a table; into a pipe a line each: name, kind of app and description, with tabs between.
     """
     settings = _settings(env_file, config)
+    if not settings.apps:
+        raise SettingsError([f"{NO_APP}."])
     logs.configure("error", "console")  # what can't be read is told below
     found, faults = asyncio.run(doctor.offered(settings))
     if out.is_terminal:

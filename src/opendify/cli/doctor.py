@@ -1,6 +1,6 @@
 """The doctor behind `opendify check`: tries what the gateway needs, and says how to mend what is wrong.
 
-Reads only: it asks every app what it is, and sends none a message.
+It asks every app what it is, and sends none a message.
 """
 
 import asyncio
@@ -114,7 +114,8 @@ def _shown(value: object, *, secret: bool) -> str:
         if not entries:
             return "none"
         return f"{len(entries)}, not shown" if secret else ",".join(entries)
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = text.lower() if isinstance(value, bool) else text
     if secret or "@" in text:
         return "set, not shown" if text else "not set"
     return text
@@ -178,11 +179,14 @@ async def about_apps(settings: Settings) -> list[Finding]:
     async with AiohttpTransport() as transport:
         answers = await asyncio.gather(*(_ask(app, transport) for app in settings.apps))
     told = [_about_app(app, answer) for app, answer in zip(settings.apps, answers, strict=True)]
-    names = {app.origin: app.names for app in settings.apps}
-    for app, answer in zip(settings.apps, answers, strict=True):
-        if isinstance(answer, _Answer):
-            names[app.origin] = (*app.names, answer.info.name)
-    return [*told, *about_servers(settings), *about_rights(settings.clients, list(names.values()))]
+    well = [
+        (app, answer)
+        for app, answer in zip(settings.apps, answers, strict=True)
+        if isinstance(answer, _Answer)
+    ]
+    told += about_servers(sorted({app.base_url for app, _ in well}), settings.dify_idle_seconds)
+    names = [*(app.names for app in settings.apps), *((answer.info.name,) for _, answer in well)]
+    return [*told, *about_rights(settings.clients, names)]
 
 
 async def _ask(app: AppConfig, transport: AiohttpTransport) -> _Answer | DifyError:
@@ -276,9 +280,11 @@ def about_rights(clients: Sequence[ClientConfig], names: Sequence[Sequence[str]]
 
 
 async def offered(settings: Settings) -> tuple[list[Model], dict[str, str]]:
-    """The models that a gateway with these settings offers, and why others are missing: origin -> fault."""
-    if not settings.apps:
-        return [], {}
+    """The models that a gateway with these settings, which name an app, offers: and why others are missing.
+
+    Returns:
+        The models, and of each app that can't be read, where it is configured -> what is wrong.
+    """
     async with AiohttpTransport() as transport:
         dify = AsyncDify(settings.apps[0].key, transport=transport)
         catalog = Catalog(settings.apps, dify, MemoryStore())

@@ -1,0 +1,206 @@
+"""Write into the documents what the code itself can say: every setting with its default, every command.
+
+`python scripts/documents.py` writes .env.example, opendify.example.toml and the parts of docs/settings.md and
+docs/cli.md between their marks; with `--check` it only says which of them are not up to date, and exits 1.
+"""
+
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import typer.main
+from pydantic import BaseModel
+from typer.core import TyperArgument, TyperGroup, TyperOption
+
+from opendify.cli.commands import app
+from opendify.gateway.settings import AppTable, ClientTable, ServerTable, Setting, Settings, settings_of
+
+ROOT = Path(__file__).parent.parent
+START, END = "<!-- written by scripts/documents.py -->\n", "<!-- end -->\n"
+FIRST = ("dify_api_base", "dify_api_keys")  # what nearly everybody sets stands in .env.example without a #
+
+
+def general() -> dict[str, Setting]:
+    """The settings outside of all tables, by their key in opendify.toml."""
+    return {key: setting for key, setting in settings_of(Settings).items() if setting.group}
+
+
+def default(key: str) -> object:
+    """The default of a general setting."""
+    fields = Settings.model_fields
+    return fields["model_map" if key == "model_config" else key].get_default(call_default_factory=True)
+
+
+def as_env(value: object) -> str:
+    """A default as it stands in .env; nothing for what is empty, which counts as not set."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case tuple() | dict():
+            return ""
+        case _:
+            return str(value)
+
+
+def as_toml(value: object) -> str:
+    """A default as it stands in opendify.toml."""
+    match value:
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case tuple():
+            return "[]"
+        case dict():
+            return "{}"
+        case _:
+            return as_env(value)
+
+
+def comment(setting: Setting) -> Iterator[str]:
+    """What there is to say about a setting, in lines that begin with #."""
+    text = f"{setting.about.replace('`', '')} It takes {setting.takes}."
+    yield from textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ")
+
+
+def groups() -> Iterator[tuple[str, list[tuple[str, Setting]]]]:
+    """The general settings under the headings that they stand under."""
+    settings = general()
+    for group in dict.fromkeys(setting.group for setting in settings.values()):
+        yield group, [(key, setting) for key, setting in settings.items() if setting.group == group]
+
+
+def env_example() -> str:
+    """The text of .env.example."""
+    lines = [
+        "# Copy this file to .env, and take the # from what you set. Every value is the default.",
+        "# What the environment says wins over .env, and that over opendify.toml.",
+    ]
+    for group, settings in groups():
+        lines += ["", f"## {group}"]
+        for key, setting in settings:
+            off = "" if key in FIRST else "#"
+            lines += ["", *comment(setting), f"{off}{key.upper()}={as_env(default(key))}"]
+    return "\n".join(lines) + "\n"
+
+
+TABLES: Mapping[str, tuple[type[BaseModel], Mapping[str, str]]] = {
+    "servers.eu": (ServerTable, {"base": '"https://dify.example.com"'}),
+    'apps."Customer support"': (
+        AppTable,
+        {
+            "key": '"app-xxxxxxxx"',
+            "server": '"eu"',
+            "aliases": '["support", "gpt-*"]',
+            "inputs": '{ language = "English" }',
+        },
+    ),
+    "clients.ada": (ClientTable, {"key": '"sk-xxxxxxxx"', "models": '["support"]'}),
+}
+
+
+def toml_example() -> str:
+    """The text of opendify.example.toml."""
+    lines = [
+        "# Copy this file to opendify.toml, and take the # from what you set. Up to the tables, every value",
+        "# is the default. The environment and .env win over this file.",
+    ]
+    for group, settings in groups():
+        lines += ["", f"## {group}"]
+        for key, setting in settings:
+            lines += ["", *comment(setting), f"#{key} = {as_toml(default(key))}"]
+    lines += ["", "## Tables, as many of each kind as you like. The names and values in them are examples."]
+    for name, (model, values) in TABLES.items():
+        about = inspect.getdoc(model) or ""
+        lines += ["", *textwrap.wrap(about, 100, initial_indent="# ", subsequent_indent="# ")]
+        lines += [f"#[{name}]"]
+        for key, setting in settings_of(model).items():
+            if key == "base" and "server" in values:
+                continue  # an app has a server or a base
+            if key in general():
+                lines += [f"#{key} = {as_toml(default(key))}"]
+            else:
+                lines += [*comment(setting), f"#{key} = {values[key]}"]
+    return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    """The tables of docs/settings.md."""
+    lines: list[str] = []
+    for group, settings in groups():
+        lines += [
+            f"### {group}",
+            "",
+            "| variable | what it is for | it takes | default |",
+            "|---|---|---|---|",
+        ]
+        for key, setting in settings:
+            value = as_env(default(key))
+            about, takes = (text.replace("|", "\\|") for text in (setting.about, setting.takes))
+            lines.append(f"| `{key.upper()}` | {about} | {takes} | {f'`{value}`' if value else 'empty'} |")
+        lines.append("")
+    for name, (model, _) in TABLES.items():
+        kind = name.split(".")[0]
+        lines += [f"### `[{kind}.NAME]`", "", "| key | what it is for | it takes |", "|---|---|---|"]
+        for key, setting in settings_of(model).items():
+            if key in general():
+                lines.append(f"| `{key}` | As `{key.upper()}`, for this app alone. | {setting.takes} |")
+            else:
+                lines.append(f"| `{key}` | {setting.about} | {setting.takes} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def cli_page() -> str:
+    """The commands of docs/cli.md."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup), "several commands make a group"
+    lines: list[str] = []
+    for name, command in group.commands.items():
+        arguments = [
+            f"[{param.name.upper()}]" for param in command.params if isinstance(param, TyperArgument)
+        ]
+        usage = " ".join(["opendify", name, *arguments, "[OPTIONS]" if command.params else ""]).strip()
+        lines += [f"## `{usage}`", "", *textwrap.dedent(command.help or "").splitlines(), ""]
+        options = [param for param in command.params if isinstance(param, TyperOption)]
+        for option in options:
+            shown = f" Default: `{option.default}`." if option.default not in (None, False) else ""
+            lines.append(f"- `{', '.join(option.opts)}`: {option.help}{shown}")
+        lines += [""] if options else []
+    return "\n".join(lines)
+
+
+def between_marks(page: Path, text: str) -> str:
+    """The page with `text` in place of what stands between its marks."""
+    before, mark, rest = page.read_text("utf-8").partition(START)
+    _, end, after = rest.partition(END)
+    if not (mark and end):
+        sys.exit(
+            f"{page.relative_to(ROOT)} has lost its marks: a line {START.strip()}, later one {END.strip()}"
+        )
+    return f"{before}{START}\n{text}\n{END}{after}"
+
+
+def main() -> None:
+    """Write the documents, or check them."""
+    documents = {
+        ROOT / ".env.example": env_example(),
+        ROOT / "opendify.example.toml": toml_example(),
+        ROOT / "docs/settings.md": between_marks(ROOT / "docs/settings.md", settings_page()),
+        ROOT / "docs/cli.md": between_marks(ROOT / "docs/cli.md", cli_page()),
+    }
+    stale = [page for page, text in documents.items() if not page.exists() or page.read_text("utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        for page in stale:
+            print(f"{page.relative_to(ROOT)} is not up to date: python scripts/documents.py writes it.")
+        sys.exit(bool(stale))
+    for page in stale:
+        page.write_text(documents[page], "utf-8")
+        print(f"wrote {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
