@@ -244,11 +244,9 @@ def takes(parameters: AppParameters) -> Iterator[str]:
         yield f"files: {', '.join(kinds)}{f', at most {most}' if most else ''}"
 
 
-def about_servers(settings: Settings) -> Iterator[Finding]:
-    """What a self-hosted Dify does under load that nobody would guess."""
-    hosted = sorted(
-        {app.base_url for app in settings.apps if urlsplit(app.base_url).hostname != "api.dify.ai"}
-    )
+def about_servers(addresses: Sequence[str], idle_seconds: float) -> Iterator[Finding]:
+    """What a self-hosted Dify does that nobody would guess."""
+    hosted = [address for address in addresses if urlsplit(address).hostname != "api.dify.ai"]
     if hosted:
         yield Finding(
             "note",
@@ -260,10 +258,10 @@ def about_servers(settings: Settings) -> Iterator[Finding]:
                 "An app may have a limit of its own, and APP_MAX_ACTIVE_REQUESTS limits all apps (0: none).",
             ),
         )
-    if hosted and settings.dify_idle_seconds >= _DIFY_KEEPS_SECONDS:
+    if hosted and idle_seconds >= _DIFY_KEEPS_SECONDS:
         yield Finding(
             "note",
-            f"DIFY_IDLE_SECONDS is {settings.dify_idle_seconds:g}, and Dify closes an idle connection after "
+            f"DIFY_IDLE_SECONDS is {idle_seconds:g}, and Dify closes an idle connection after "
             f"{_DIFY_KEEPS_SECONDS:g} seconds, unless nginx stands in front of it.",
             ("Without nginx, set it below 2.",),
         )
