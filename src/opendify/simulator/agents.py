@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from opendify.simulator import chat
 from opendify.simulator.apps import Tool
 from opendify.simulator.conversations import Thought
 from opendify.simulator.model import Script, Usage, count
-from opendify.simulator.turns import Stopped, Turn
+from opendify.simulator.turns import Steps, Stopped, Turn
 from opendify.simulator.wire import Step
 
 _SENT = (
@@ -19,7 +19,7 @@ _SENT = (
 )
 
 
-def steps(turn: Turn) -> Iterator[Step]:
+def steps(turn: Turn) -> Steps:
     """The events of one turn: a round that calls a tool, if one is called, and a round that answers."""
     preset = chat.blocked_input(turn) or turn.spec.annotations.get(turn.query)
     if preset is not None:
@@ -32,7 +32,7 @@ def steps(turn: Turn) -> Iterator[Step]:
         yield from chat.end(turn, "".join(said), Usage().json(turn.seconds))
 
 
-def _rounds(turn: Turn, said: list[str]) -> Iterator[Step]:
+def _rounds(turn: Turn, said: list[str]) -> Steps:
     tool, usage, default = _tool(turn), Usage(), None
     if tool is not None and "error0" not in turn.asked:
         observation = yield from _call(turn, tool)
@@ -45,7 +45,7 @@ def _rounds(turn: Turn, said: list[str]) -> Iterator[Step]:
     yield from _answer(turn, script, usage, said, called=tool is not None)
 
 
-def _call(turn: Turn, tool: Tool) -> Iterator[Step]:
+def _call(turn: Turn, tool: Tool) -> Generator[Step, None, str]:
     """The round that calls a tool. Gives what the tool said."""
     thought = _begin(turn)
     arguments = _arguments(turn, tool)
@@ -61,23 +61,28 @@ def _call(turn: Turn, tool: Tool) -> Iterator[Step]:
     def observe() -> None:
         thought.observation = json.dumps({tool.name: observation})
 
+    image = turn.draw() if tool.draws else None
+
+    def attach() -> None:
+        thought.files = [image.id] if image else []
+
     if turn.late:  # its row is complete before it is first read: all copies show the observation
         call()
+        attach()
         observe()
     yield 0.0, _event(turn, thought)
     yield turn.pace, turn.envelope.event("agent_message", id=turn.message_id, answer="")
     call()
     yield turn.pace, _event(turn, thought)
-    if tool.draws:
-        image = turn.draw()
-        thought.files.append(image.id)
+    attach()
+    if image is not None:
         yield 0.0, turn.file_event(image)
     observe()
     yield 0.0, _event(turn, thought)
     return observation
 
 
-def _answer(turn: Turn, script: Script, usage: Usage, said: list[str], *, called: bool) -> Iterator[Step]:
+def _answer(turn: Turn, script: Script, usage: Usage, said: list[str], *, called: bool) -> Steps:
     """The round that answers."""
     react = turn.spec.strategy == "react"
     thought = _begin(turn)

@@ -213,6 +213,7 @@ class AppSpec:
         form: the input form.
         uploads: how many files a message may carry; 0: files are ignored without a word.
         upload_types: which kinds of files `/parameters` announces.
+        upload_extensions: which extensions.
         tools: of an agent.
         strategy: how an agent calls them.
         knowledge: what the app cites.
@@ -224,6 +225,7 @@ class AppSpec:
         refuses: the status, code and message with which it refuses every generation: an app whose model is broken.
         api_enabled: False: the app's API is switched off (403).
         published: False: a chatflow or workflow that was never published.
+        shown: parts of `/parameters` that are to be otherwise, key by key.
 
     >>> AppSpec("chat", "chat").app_key, AppSpec("chat", "chat").title
     ('app-sim-chat', 'Simulated Chat')
@@ -242,6 +244,7 @@ class AppSpec:
     features: bool = True
     uploads: int = 3
     upload_types: tuple[str, ...] = ("image", "document")
+    upload_extensions: tuple[str, ...] = (".JPG", ".PNG", ".PDF", ".TXT")
     tools: tuple[Tool, ...] = ()
     strategy: Literal["function_call", "react"] = "function_call"
     knowledge: tuple[Segment, ...] = ()
@@ -253,6 +256,7 @@ class AppSpec:
     refuses: tuple[int, str, str] | None = None
     api_enabled: bool = True
     published: bool = True
+    shown: Mapping[str, object] = field(default_factory=lambda: dict[str, object]())
 
     @property
     def app_key(self) -> str:
@@ -335,13 +339,13 @@ class AppSpec:
                 "file_size_limit": LIMITS["document"],
                 "workflow_file_upload_limit": 10,
             },
-        }
+        } | dict(self.shown)
 
     def _file_upload(self, *, graph: bool) -> dict[str, object]:
         methods = ["local_file", "remote_url"] if graph else ["remote_url", "local_file"]
         taken = {
             "allowed_file_types": list(self.upload_types),
-            "allowed_file_extensions": [".JPG", ".PNG", ".PDF", ".TXT"],
+            "allowed_file_extensions": list(self.upload_extensions),
             "allowed_file_upload_methods": methods,
             "number_limits": self.uploads,
         }

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from opendify.simulator.errors import Refusal, invalid
 from opendify.simulator.files import SILENCE
 from opendify.simulator.model import Failure, Usage, no_usage
-from opendify.simulator.turns import Stopped, Turn
+from opendify.simulator.turns import Steps, Stopped, Turn
 from opendify.simulator.wire import Step, error_event
 
 
-def steps(turn: Turn) -> Iterator[Step]:
+def steps(turn: Turn) -> Steps:
     """The events of one turn of a chat or completion app."""
     preset = blocked_input(turn) or turn.spec.annotations.get(turn.query)
     if preset is not None:
@@ -30,7 +30,7 @@ def steps(turn: Turn) -> Iterator[Step]:
             yield wait, say(text)
             said += text
             first = turn.seconds if first is None else first
-            if (word := blocked_output(turn, said)) is not None:
+            if turn.streaming and blocked_output(turn, said) is not None:
                 replacement = turn.spec.moderation.output_reply
                 yield 0.0, envelope.event("message_replace", answer=replacement, reason="")
                 yield from end(turn, replacement, Usage().json(turn.seconds))
@@ -43,6 +43,8 @@ def steps(turn: Turn) -> Iterator[Step]:
     if script.failure is not None:
         yield 0.0, failed(turn, script.failure)
         return
+    if blocked_output(turn, said) is not None:
+        said = turn.spec.moderation.output_reply
     times = (first, turn.seconds) if turn.streaming else (None, None)
     yield from end(turn, said, script.usage.json(turn.seconds, *times))
 
@@ -67,6 +69,8 @@ def metadata(turn: Turn, usage: dict[str, object], retriever_from: str = "api") 
         resources = turn.spec.citations(turn.asked.text("cite"), retriever_from)
     if turn.message is not None:
         turn.message.retriever_resources = resources
+    if turn.spec.mode == "agent":  # a New Agent's has fewer fields (reference of Dify 1.16)
+        return {"annotation_reply": _annotation(turn), "usage": usage} if hit else {"usage": usage}
     return {
         "annotation_reply": _annotation(turn) if hit else None,
         "retriever_resources": resources,

@@ -70,7 +70,11 @@ class Conversation:
         said: list[Said] = []
         for message in self.messages:
             if message.answer:
-                said += (Said("user", message.query), Said("assistant", message.answer))
+                said.append(Said("user", message.query))
+                for thought in message.thoughts:
+                    if thought.tool:
+                        said += (Said("assistant", ""), Said("tool", thought.observation))
+                said.append(Said("assistant", message.answer))
         return tuple(said)
 
 

@@ -9,7 +9,7 @@ import secrets
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID, uuid4
 
@@ -62,6 +62,7 @@ class File:
         id: uploads and made files have one; a remote file has none.
         type: what the request calls it: image, document, audio, video or custom.
         transfer_method: local_file, remote_url, or tool_file for what an app made.
+        missing: a remote file that is not where its URL says.
         user: the uploader, as Dify's end-user id.
     """
 
@@ -76,6 +77,7 @@ class File:
     source_url: str | None = None
     user: str = ""
     created_at: int = 0
+    missing: bool = False
 
 
 class Files:
@@ -105,25 +107,25 @@ class Files:
         if len(content) > LIMITS[kind_of(extension)] * MEGABYTE:
             # The text is what Dify sends: its own template was never filled in.
             raise Refusal(413, "file_too_large", "File size exceeded. {message}")
-        id = str(uuid4())
+        file_id = str(uuid4())
         file = File(
-            id,
+            file_id,
             name,
             extension,
             mime_type,
             content,
-            source_url=self._signed(f"files/{id}/file-preview", "file-preview", id, plain=False),
+            source_url=self._signed(f"files/{file_id}/file-preview", file_id, plain=False),
             user=user,
             created_at=int(time.time()),
         )
         self._uploaded[file.id] = file
         return file
 
-    def make(self, *, extension: str, content: bytes, type: str) -> File:
+    def make(self, *, extension: str, content: bytes, kind: str) -> File:
         """Keep a file that an app makes."""
         name = f"{uuid4().hex}.{extension}"
         mime_type = _MIME_TYPES.get(extension, "application/octet-stream")
-        file = File(str(uuid4()), name, extension, mime_type, content, type, transfer_method="tool_file")
+        file = File(str(uuid4()), name, extension, mime_type, content, kind, transfer_method="tool_file")
         self._made[file.id] = file
         return file
 
@@ -132,17 +134,15 @@ class Files:
         if file.remote_url is not None:
             return file.remote_url
         if file.transfer_method == "tool_file":
-            return self._signed(
-                f"files/tools/{file.id}.{file.extension}", "file-preview", file.id, plain=True
-            )
-        return self._signed(f"files/{file.id}/file-preview", "file-preview", file.id, plain=False)
+            return self._signed(f"files/tools/{file.id}.{file.extension}", file.id, plain=True)
+        return self._signed(f"files/{file.id}/file-preview", file.id, plain=False)
 
-    def fetch(self, id: str, *, made: bool, query: Mapping[str, str]) -> File | None:
+    def fetch(self, file_id: str, *, made: bool, query: Mapping[str, str]) -> File | None:
         """The file behind a signed URL; None if there is none or the signature is not ours."""
-        expected = self._sign("file-preview", id, query.get("timestamp", ""), query.get("nonce", ""))
+        expected = self._sign(file_id, query.get("timestamp", ""), query.get("nonce", ""))
         if not hmac.compare_digest(expected, query.get("sign", "")):
             return None
-        return (self._made if made else self._uploaded).get(id)
+        return (self._made if made else self._uploaded).get(file_id)
 
     def attached(self, items: list[dict[str, object]]) -> tuple[File, ...]:
         """The files that a request names, checked as Dify checks them.
@@ -159,11 +159,11 @@ class Files:
         method = item.get("transfer_method")
         if method not in ("local_file", "remote_url"):
             raise invalid(f"No matching enum found for value '{method}'")
-        type = str(item.get("type") or "")
-        if type and type not in TYPES:
-            raise invalid(f"'{type}' is not a valid FileType")
-        file = self._local(item, type) if method == "local_file" else _remote(item, type)
-        if not type:
+        kind = str(item.get("type") or "")
+        if kind and kind not in TYPES:
+            raise invalid(f"'{kind}' is not a valid FileType")
+        file = self._local(item, kind) if method == "local_file" else _remote(item, kind)
+        if not kind:
             raise invalid(f"File validation failed for file: {file.name}")
         return file
 
@@ -184,37 +184,27 @@ class Files:
             "url": self.url_of(file),
         }
 
-    def _local(self, item: Mapping[str, object], type: str) -> File:
-        id = item.get("upload_file_id")
-        if not id:
+    def _local(self, item: Mapping[str, object], kind: str) -> File:
+        file_id = item.get("upload_file_id")
+        if not file_id:
             raise invalid("Invalid upload file id")
         try:
-            UUID(str(id))
+            UUID(str(file_id))
         except ValueError:
             raise invalid("Invalid upload file id format") from None
-        file = self._uploaded.get(str(id))
+        file = self._uploaded.get(str(file_id))
         if file is None:
             raise invalid("Invalid upload file")
         # Dify 1.12 looks at the workspace only: a file of another user is taken.
-        return File(
-            file.id,
-            file.name,
-            file.extension,
-            file.mime_type,
-            file.content,
-            type,
-            source_url=file.source_url,
-            user=file.user,
-            created_at=file.created_at,
-        )
+        return replace(file, type=kind)
 
-    def _signed(self, path: str, purpose: str, id: str, *, plain: bool) -> str:
+    def _signed(self, path: str, file_id: str, *, plain: bool) -> str:
         timestamp, nonce = str(int(time.time())), secrets.token_hex(16)
-        sign = self._sign(purpose, id, timestamp, nonce)
+        sign = self._sign(file_id, timestamp, nonce)
         return f"{self.url}/{path}?timestamp={timestamp}&nonce={nonce}&sign={sign if plain else quote(sign)}"
 
-    def _sign(self, purpose: str, id: str, timestamp: str, nonce: str) -> str:
-        message = f"{purpose}|{id}|{timestamp}|{nonce}".encode()
+    def _sign(self, file_id: str, timestamp: str, nonce: str) -> str:
+        message = f"file-preview|{file_id}|{timestamp}|{nonce}".encode()
         return base64.urlsafe_b64encode(hmac.new(self._key, message, hashlib.sha256).digest()).decode()
 
 
@@ -223,7 +213,7 @@ def _counts(item: Mapping[str, object]) -> bool:
     return bool(method) and not (method == "remote_url" and not (item.get("url") or item.get("remote_url")))
 
 
-def _remote(item: Mapping[str, object], type: str) -> File:
+def _remote(item: Mapping[str, object], kind: str) -> File:
     url = str(item.get("url") or item.get("remote_url"))
     address = urlsplit(url)
     if address.scheme not in ("http", "https") or (address.hostname or "").endswith(".invalid"):
@@ -231,7 +221,8 @@ def _remote(item: Mapping[str, object], type: str) -> File:
     name = unquote(address.path.rpartition("/")[2]) or "file"
     extension = name.rpartition(".")[2] if "." in name else ""
     mime_type = _MIME_TYPES.get(extension.lower(), "application/octet-stream")
-    return File("", name, extension, mime_type, b"", type, "remote_url", remote_url=url)
+    missing = "404" in address.path.split("/")
+    return File("", name, extension, mime_type, b"", kind, "remote_url", remote_url=url, missing=missing)
 
 
 def red_square() -> bytes:

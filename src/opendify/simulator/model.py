@@ -331,7 +331,7 @@ _ANSWERS = ("reply", "history", "echo", "system", "files", "images", "unicode", 
 def _answer(prompt: Prompt, asked: Directives, default: str) -> str:
     match asked.last_of(_ANSWERS):
         case "reply":
-            return asked.text("reply")
+            return asked.text("reply").replace("{~}", "")
         case "history":
             seen = [{"role": said.role, "content": said.content} for said in prompt.messages()]
             return json.dumps(seen, ensure_ascii=False)

@@ -29,6 +29,7 @@ class LLM:
         prompt: what it is asked; directives in it are followed.
         reasoning_format: `separated` keeps `<think>` out of the node's text: as `reasoning_content` of its outputs,
             and, in behaviour 1.16, as reasoning_chunk events. `tagged` leaves it in the text.
+        files: the file variables that it sees beside the files of the message; None: all that the form has.
         credentials: False fails as a provider without credentials does.
     """
 
@@ -37,6 +38,7 @@ class LLM:
     system: str = ""
     prompt: str = "{{#sys.query#}}"
     reasoning_format: Literal["tagged", "separated"] = "tagged"
+    files: tuple[str, ...] | None = None
     credentials: bool = True
     type: ClassVar[str] = "llm"
 

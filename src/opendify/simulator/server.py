@@ -296,6 +296,8 @@ class _Server:
         asked = request.headers.get("Access-Control-Request-Headers")
         allowed = ", ".join(sorted(name.strip() for name in asked.split(","))) if asked else None
         headers = {**self._head, **_CORS, "Allow": ", ".join([*methods, "OPTIONS"])}
+        if origin := request.headers.get("Origin"):
+            headers["Access-Control-Allow-Origin"] = origin
         if request.headers.get("Access-Control-Request-Method"):
             headers |= {"Access-Control-Allow-Methods": _METHODS}
             headers |= {"Access-Control-Allow-Headers": allowed} if allowed else {}
@@ -480,7 +482,7 @@ async def _read(request: web.BaseRequest, path: str) -> Request:
     return Request(
         request.method,
         path,
-        request.rel_url.query,
+        dict(request.rel_url.query),
         {name.lower(): value for name, value in request.headers.items()},
         body,
         request.content_type if "Content-Type" in request.headers else "",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from opendify.simulator import agents, chat, faults, workflows
+from opendify.simulator import agents, chat, faults, graph
 from opendify.simulator.apps import CHAT_MODES, GRAPH_MODES, AppSpec, Behaviour, Mode
 from opendify.simulator.conversations import Conversation, Conversations, Message, MessageFile
 from opendify.simulator.counts import GenerationRequest, Tally
@@ -48,8 +48,8 @@ _STEPS: dict[Mode, Callable[[Turn], Generator[Step, None, None]]] = {
     "completion": chat.steps,
     "agent-chat": agents.steps,
     "agent": agents.steps,
-    "advanced-chat": workflows.steps,
-    "workflow": workflows.steps,
+    "advanced-chat": graph.steps,
+    "workflow": graph.steps,
 }
 
 
@@ -278,8 +278,8 @@ class Service:
         history = conversation.history() if conversation else ()
         first = conversation is None and spec.mode in CHAT_MODES
         if first:
-            introduction = spec.opening_statement
-            conversation = app.conversations.start(user, self._kept(values), introduction)
+            conversation = app.conversations.start(user, self._kept(values), spec.opening_statement)
+            conversation.name = f"Simulated title: {query[:40]}" if named else "New conversation"
         message = None if spec.mode == "workflow" else self._message(query, values, attached, conversation)
         turn = Turn(
             spec=spec,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 from uuid import uuid4
 
 from opendify.simulator.apps import AppSpec, Behaviour
 from opendify.simulator.conversations import Conversation, Message, MessageFile
 from opendify.simulator.errors import Refusal
 from opendify.simulator.files import File, Files, red_square
-from opendify.simulator.model import Directives, Prompt, Said, Script, write
-from opendify.simulator.wire import Envelope
+from opendify.simulator.model import FAILURES, Directives, Prompt, Said, Script, write
+from opendify.simulator.wire import Envelope, Step
+
+
+Steps = Generator[Step, None, None]
 
 
 class Stopped(Exception):
@@ -105,7 +109,12 @@ class Turn:
         )
 
     def script(
-        self, *, query: str | None = None, system: str | None = None, default: str | None = None
+        self,
+        *,
+        query: str | None = None,
+        system: str | None = None,
+        default: str | None = None,
+        files: tuple[File, ...] | None = None,
     ) -> Script:
         """What the model says in this turn.
 
@@ -113,7 +122,11 @@ class Turn:
             query: what it is asked, if not the question.
             system: its instruction, if not the app's.
             default: what it says if no directive tells it what to say.
+            files: the files that it sees, if not all.
         """
+        seen = self.files_given if files is None else files
+        if any(file.missing for file in seen):  # Dify fetches it when it writes the prompt
+            return Script((), FAILURES["internal"], 0)
         prompt = Prompt(
             app=self.spec.nickname,
             user=self.user,
@@ -122,7 +135,7 @@ class Turn:
             system=self.filled(self.spec.system if system is None else system),
             history=self.history,
             inputs=self.plain_inputs,
-            files=self.attached,
+            files=seen,
         )
         return write(prompt, pace=self.pace, directives=self.asked, default=default)
 
@@ -133,6 +146,12 @@ class Turn:
         return text
 
     @cached_property
+    def files_given(self) -> tuple[File, ...]:
+        """The files of this turn: those of the message and those of the form."""
+        given = [item for value in self.inputs.values() for item in _listed(value)]
+        return (*self.attached, *(item for item in given if isinstance(item, File)))
+
+    @cached_property
     def plain_inputs(self) -> dict[str, object]:
         """The inputs as JSON, files as Dify describes them."""
         return {name: self.plain(value) for name, value in self.inputs.items()}
@@ -141,13 +160,13 @@ class Turn:
         """A value as JSON, files as Dify describes them."""
         if isinstance(value, File):
             return self.files.as_value(value)
-        if isinstance(value, (list, tuple)):
-            return [self.plain(item) for item in value]
+        if isinstance(value, list):
+            return [self.plain(item) for item in _listed(value)]
         return value
 
     def draw(self) -> MessageFile:
         """An image that the app makes; it belongs to the message."""
-        image = MessageFile(self.files.make(extension="png", content=red_square(), type="image"), "assistant")
+        image = MessageFile(self.files.make(extension="png", content=red_square(), kind="image"), "assistant")
         if self.message is not None:
             self.message.files.append(image)
         return image
@@ -189,3 +208,7 @@ class Turn:
             "metadata": dict(metadata),
             "created_at": self.message.created_at,
         }
+
+
+def _listed(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else [value]

@@ -1,0 +1,387 @@
+"""What chatflow and workflow apps send: a graph, run from top to bottom.
+
+The order of events is that of recorded traffic of Dify 1.12.1; where the reference of 1.16 says otherwise, the behaviour
+decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from uuid import uuid4
+
+from opendify.simulator import chat
+from opendify.simulator.errors import invalid
+from opendify.simulator.files import File
+from opendify.simulator.model import Usage, no_usage
+from opendify.simulator.nodes import Agent, Answer, Code, Iteration, Loop, Node
+from opendify.simulator.saying import Saying
+from opendify.simulator.turns import Steps, Stopped, Turn
+from opendify.simulator.variables import Selector, Variables
+from opendify.simulator.wire import Step, error_event
+from opendify.simulator.work import Ran, work
+
+
+def steps(turn: Turn) -> Steps:
+    """The events of one run of a chatflow or workflow."""
+    blocked = chat.blocked_input(turn) if turn.message else None
+    if blocked is None:
+        yield from GraphRun(turn).steps()
+        return
+    # No workflow events at all, and the answer in one piece (Dify 1.12.1).
+    data = chat.metadata(turn, no_usage(0.0, turn.seconds, 0.0), "workflow")
+    turn.give(blocked, data)
+    envelope, id_ = turn.envelope, turn.message_id
+    yield 0.0, envelope.event("message", id=id_, answer=blocked, from_variable_selector=None)
+    yield 0.0, envelope.event("message_end", id=id_, metadata=data, files=list[object]())
+
+
+class _Failed(Exception):
+    """A node failed, and with it the run."""
+
+
+class GraphRun:
+    """One run of a graph."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.variables = Variables(turn.files)
+        self.saying = Saying(turn, turn.spec.graph, self.variables)
+        self.usage: Usage | None = None
+        self.made: list[File] = []
+        self.outputs: Mapping[str, object] = {}
+        self._spec = turn.spec
+        self._chatflow = turn.message is not None
+        self._created_at = int(time.time())
+        self._steps_taken = 0
+        self._exceptions = 0
+
+    # the run
+
+    def steps(self) -> Steps:
+        """From workflow_started to the last event."""
+        reason = {"reason": "initial"} if self.turn.behaviour == "1.16" else {}
+        started = {
+            "id": self.turn.run_id,
+            "workflow_id": self._spec.workflow_id,
+            "inputs": self._plain({**self.turn.inputs, **self.system(started=False)}),
+            "created_at": self._created_at,
+            **reason,
+        }
+        yield 0.0, self._event("workflow_started", started)
+        try:
+            for node in self._spec.graph:
+                yield from _RUN.get(type(node), GraphRun._node)(self, node)
+        except Stopped:
+            yield from self._stopped()
+        except _Failed as failure:
+            yield from self._failed(str(failure))
+        else:
+            yield from self._succeeded()
+
+    def system(self, *, started: bool) -> dict[str, object]:
+        """The `sys.*` variables: the start node sees one more than workflow_started shows."""
+        turn = self.turn
+        shown: dict[str, object] = {
+            "sys.files": list(turn.attached),
+            "sys.user_id": turn.user,
+            "sys.app_id": self._spec.id,
+            "sys.workflow_id": self._spec.workflow_id,
+            "sys.workflow_run_id": turn.run_id,
+        }
+        if turn.conversation is None:
+            return shown | ({"sys.timestamp": self._created_at} if started else {})
+        more = {"sys.conversation_id": turn.conversation.id} if started else {}
+        count = {"sys.dialogue_count": len(turn.conversation.messages)}
+        return {**shown, "sys.query": turn.query, **more, **count}
+
+    def _succeeded(self) -> Iterator[Step]:
+        status = "partial-succeeded" if self._exceptions else "succeeded"
+        if not self._chatflow:
+            yield 0.0, self._finished(status, self.outputs)
+            yield from chat.speech(self.turn)
+            return
+        answer = self.saying.answer
+        if chat.blocked_output(self.turn, answer) is not None:
+            answer = self._spec.moderation.output_reply
+            replaced = self.turn.envelope.event("message_replace", answer=answer, reason="output_moderation")
+            yield 0.0, replaced
+        finished = self._finished(status, {"answer": answer, "files": self.made})
+        end = self._message_end(answer, self.usage)
+        spoken = list(chat.speech(self.turn))
+        if self.turn.behaviour == "1.16":
+            yield from ((0.0, end), (0.0, finished), *spoken)
+        else:  # what is spoken by then goes out before message_end, the rest behind it
+            yield from ((0.0, finished), *spoken[:1], (0.0, end), *spoken[1:])
+
+    def _stopped(self) -> Iterator[Step]:
+        yield 0.0, self._finished("stopped", {}, "Stopped by user.")
+        if self._chatflow:
+            yield 0.0, self._message_end(self.saying.answer, None)
+
+    def _failed(self, error: str) -> Iterator[Step]:
+        self._exceptions += 1
+        yield 0.0, self._finished("failed", {}, error)
+        if self._chatflow:
+            message = f"Run failed: {error}"
+            self.turn.fail(invalid(message))
+            yield 0.0, error_event(self.turn.envelope, "invalid_param", 400, message)
+
+    def _finished(self, status: str, outputs: Mapping[str, object], error: str | None = None) -> bytes:
+        tokens = self.usage.total_tokens if self.usage and status not in ("stopped", "failed") else 0
+        ended = {
+            "id": self.turn.run_id,
+            "workflow_id": self._spec.workflow_id,
+            "status": status,
+            "outputs": self._plain(outputs),
+            "error": error,
+            "elapsed_time": round(self.turn.seconds, 6),
+            "total_tokens": tokens,
+            "total_steps": self._steps_taken,
+        }
+        times = {"created_at": self._created_at, "finished_at": int(time.time())}
+        if not self._chatflow:
+            run = {"task_id": self.turn.task_id, "workflow_run_id": self.turn.run_id}
+            self.turn.reply = {**run, "data": {**ended, **times}}
+        by = {"created_by": {"id": self.turn.user_id, "user": self.turn.user}}
+        files = [self.turn.plain(file) for file in _files(outputs) if not self._chatflow]
+        exceptions = {"exceptions_count": self._exceptions}
+        return self._event("workflow_finished", {**ended, **by, **times, **exceptions, "files": files})
+
+    def _message_end(self, answer: str, usage: Usage | None) -> bytes:
+        seconds = self.turn.seconds
+        first = seconds if self.saying.first is None else self.saying.first
+        times = (round(first, 3), round(seconds - first, 3))
+        priced = no_usage(0.0, *times) if usage is None else usage.json(round(seconds, 3), *times)
+        data = chat.metadata(self.turn, priced, "workflow")
+        self.turn.give(answer, data)
+        files = [self.turn.plain(file) for file in self.made]
+        return self.turn.envelope.event("message_end", id=self.turn.message_id, metadata=data, files=files)
+
+    # a node
+
+    def _node(self, node: Node) -> Steps:
+        self._steps_taken += 1
+        shown = _Shown(node)
+        yield 0.0, self._node_started(shown)
+        ran = yield from work(self, node)
+        self.variables.keep(node.id, ran.outputs)
+        self._exceptions += ran.status == "exception"
+        if ran.status != "failed":
+            yield from self.saying.flush()
+        yield 0.0, self._node_finished(shown, ran)
+        if ran.status == "failed":
+            raise _Failed(ran.error)
+
+    def _inner(self, shown: _Shown, ran: Ran, says: tuple[tuple[Selector, str], ...] = ()) -> Iterator[Step]:
+        """A node inside an iteration or a loop."""
+        yield 0.0, self._node_started(shown)
+        for where, text in says:
+            yield self.turn.pace, self.saying.say(where, text)
+        yield 0.0, self._node_finished(shown, ran)
+
+    def _iteration(self, node: Iteration) -> Steps:
+        self._steps_taken += 1
+        items = self.variables.get(node.over)
+        numbers = [item for item in items if isinstance(item, int)] if isinstance(items, list) else []
+        round_ = _Round(node, {"iteration_length": len(numbers)}, {"iterator_selector": numbers})
+        output: list[object] = []
+        yield 0.0, self._event("iteration_started", round_.started())
+        for index, number in enumerate(numbers):
+            yield 0.0, self._event("iteration_next", round_.next(index))
+            result = [factor * number for factor in node.factors]
+            place = {"iteration_id": node.id, "iteration_index": index}
+            ran = Ran({"result": result}, {"arg1": number}, execution_metadata=place)
+            yield from self._inner(_Shown(node.inner, iteration_id=node.id), ran)
+            output += result
+        self.variables.keep(node.id, {"output": output})
+        durations = {"iteration_duration_map": {str(at): 0.0 for at in range(len(numbers))}}
+        completed = round_.completed({"output": output}, durations, steps=len(numbers))
+        yield 0.0, self._event("iteration_completed", completed)
+        self.saying.unlock()
+        yield from self.saying.flush()
+
+    def _loop(self, node: Loop) -> Steps:
+        self._steps_taken += 1
+        round_ = _Round(node, {"loop_length": node.count}, {"loop_count": node.count, "i": 0})
+        yield 0.0, self._event("loop_started", round_.started())
+        for index in range(node.rounds):
+            i, place = index + 1, {"loop_id": node.id, "loop_index": index}
+            if index:
+                yield 0.0, self._event("loop_next", round_.next(index, {"pre_loop_output": {}}))
+            assigner = Code(id=node.assigner_id, title="Variable Assigner")
+            assigned = Ran(
+                inputs=_assignment(node), process_data=_assigned(node, i), execution_metadata=place
+            )
+            says = (((node.id, "i"), str(i)), ((node.answer_id, "answer"), "\n"))
+            yield from self._inner(_Shown(assigner, kind="assigner", loop_id=node.id), assigned, says)
+            answered = Ran({"answer": f"{i}\n", "files": list[object]()}, execution_metadata=place)
+            answer = Answer(id=node.answer_id, title="Answer 2")
+            yield from self._inner(_Shown(answer, loop_id=node.id), answered)
+        self.variables.keep(node.id, {"i": node.rounds})
+        rounds = range(node.rounds)
+        durations = {
+            "completed_reason": "loop_break",
+            "loop_duration_map": {str(at): 0.0 for at in rounds},
+            "loop_variable_map": {str(at): {"i": at + 1} for at in rounds},
+        }
+        outputs = {"i": node.rounds, "loop_round": node.rounds}
+        yield 0.0, self._event("loop_completed", round_.completed(outputs, durations, steps=node.count))
+        self.saying.unlock()
+        yield from self.saying.flush()
+
+    # events
+
+    def _event(self, name: str, data: Mapping[str, object]) -> bytes:
+        if self._chatflow:
+            return self.turn.envelope.event(name, workflow_run_id=self.turn.run_id, data=data)
+        return self.turn.envelope.event(name, data=data)
+
+    def _node_started(self, shown: _Shown) -> bytes:
+        strategy = {"name": "function_calling", "icon": None} if isinstance(shown.node, Agent) else None
+        data = {
+            **shown.head(),
+            "inputs": None,
+            "inputs_truncated": False,
+            "created_at": shown.began,
+            "extras": dict[str, object](),
+            **shown.place,
+            "agent_strategy": strategy,
+        }
+        return self._event("node_started", data)
+
+    def _node_finished(self, shown: _Shown, ran: Ran) -> bytes:
+        data = {
+            **shown.head(),
+            "inputs": self._plain(ran.inputs),
+            "inputs_truncated": False,
+            "process_data": ran.process_data,
+            "process_data_truncated": False,
+            "outputs": self._plain(ran.outputs),
+            "outputs_truncated": False,
+            "status": ran.status,
+            "error": ran.error,
+            "elapsed_time": round(time.perf_counter() - shown.clock, 6),
+            "execution_metadata": ran.execution_metadata,
+            "created_at": shown.began,
+            "finished_at": int(time.time()),
+            "files": [self.turn.plain(file) for file in _files(ran.outputs)],
+            **shown.place,
+        }
+        return self._event("node_finished", data)
+
+    def _plain(self, values: Mapping[str, object]) -> dict[str, object]:
+        return {name: self.turn.plain(value) for name, value in values.items()}
+
+
+class _Shown:
+    """One execution of a node, as its two events show it."""
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        kind: str | None = None,
+        iteration_id: str | None = None,
+        loop_id: str | None = None,
+    ) -> None:
+        self.node = node
+        self.began = int(time.time())
+        self.clock = time.perf_counter()
+        self.place = {"iteration_id": iteration_id, "loop_id": loop_id}
+        self._kind = kind or node.type
+        self._id = str(uuid4())
+
+    def head(self) -> dict[str, object]:
+        """What both events begin with."""
+        return {
+            "id": self._id,
+            "node_id": self.node.id,
+            "node_type": self._kind,
+            "title": self.node.title,
+            "index": 1,
+            "predecessor_node_id": None,
+        }
+
+
+class _Round:
+    """An iteration or a loop, as its events show it."""
+
+    def __init__(
+        self, node: Iteration | Loop, length: Mapping[str, int], inputs: Mapping[str, object]
+    ) -> None:
+        self._head = {"id": node.id, "node_id": node.id, "node_type": node.type, "title": node.title}
+        self._length = length
+        self._inputs = {"inputs": inputs, "inputs_truncated": False}
+        self._created = {"created_at": int(time.time())}
+        self._extras = {"extras": dict[str, object]()}
+        self._clock = time.perf_counter()
+
+    def started(self) -> dict[str, object]:
+        """Data of iteration_started and loop_started."""
+        return {**self._head, **self._created, **self._extras, "metadata": self._length, **self._inputs}
+
+    def next(self, index: int, more: Mapping[str, object] | None = None) -> dict[str, object]:
+        """Data of iteration_next and loop_next."""
+        return {**self._head, "index": index, **self._created, **(more or {}), **self._extras}
+
+    def completed(
+        self, outputs: Mapping[str, object], durations: Mapping[str, object], *, steps: int
+    ) -> dict[str, object]:
+        """Data of iteration_completed and loop_completed."""
+        cost = {"total_tokens": 0, "total_price": "0.0", "currency": "USD", **durations}
+        return {
+            **self._head,
+            "outputs": outputs,
+            "outputs_truncated": False,
+            **self._created,
+            **self._extras,
+            **self._inputs,
+            "status": "succeeded",
+            "error": None,
+            "elapsed_time": round(time.perf_counter() - self._clock, 6),
+            "total_tokens": 0,
+            "execution_metadata": cost,
+            "finished_at": int(time.time()),
+            "steps": steps,
+        }
+
+
+_RUN: dict[type, Callable[..., Steps]] = {Iteration: GraphRun._iteration, Loop: GraphRun._loop}
+
+
+def _files(values: Mapping[str, object]) -> Iterator[File]:
+    """The files among some values."""
+    for value in values.values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, File):
+                yield item
+
+
+def _assignment(node: Loop) -> dict[str, object]:
+    """The inputs of a variable assigner that adds one."""
+    item = {
+        "variable_selector": [node.id, "i"],
+        "input_type": "constant",
+        "operation": "+=",
+        "value": 1,
+    }
+    return {
+        "title": "Variable Assigner",
+        "desc": "",
+        "version": "2",
+        "error_strategy": None,
+        "default_value": None,
+        "retry_config": {"max_retries": 0, "retry_interval": 0, "retry_enabled": False},
+        "items": [item],
+    }
+
+
+def _assigned(node: Loop, value: int) -> dict[str, object]:
+    updated = {
+        "name": "i",
+        "selector": [node.id, "i"],
+        "value_type": "integer",
+        "new_value": value,
+    }
+    return {"i": value, "__updated_variables": [updated]}

@@ -1,0 +1,224 @@
+"""Recorded exchanges, played to a simulator, and what to compare of the two replies.
+
+Ids of the recorded Dify are translated to those that the simulator gave for the same thing, so a recorded session runs as one:
+a conversation begun in one exchange is listed, continued and deleted in later ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from raw_http import Exchange, asked, written
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+FASTER = 50
+"""How much faster than recorded the scripted model stalls and ticks, and pings come."""
+
+_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_TIMED = re.compile(r"\[\[(slow:\d+|stall|midstall):([\d.]+)\]\]")
+_MADE_UP = {"prog.exe": b"MZ\x90\x00\x03\x00\x00\x00", "big11m.png": 11, "big16m.txt": 16}
+
+WHILE = {
+    "chat-stopped-stream": "chat-stop",
+    "agent-stopped-stream": "agent-stop",
+    "chatflow-stopped-stream": "chatflow-stop",
+    "completion-stopped-stream": "completion-stop",
+    "workflow-stopped-stream": "workflow-stop",
+    "chat-stop-wrong-user-stream": "chat-stop-wrong-user",
+    "err-429-holder": "err-429-app-limit-streaming",
+}
+"""Streams during which another request was made."""
+
+UNREACHABLE = {
+    "http://127.0.0.1:9/none.png": "http://refused.invalid/none.png",
+    "http://127.0.0.1:8099/none.png": "http://files.test/status/404/none.png",
+    "http://127.0.0.1:8099/blue.jpg": "http://files.test/blue.jpg",
+}
+"""Remote files: the simulator fetches none, it goes by the URL."""
+
+
+ALIASES = {
+    "aa174e80-3a21-4887-ac2d-a89a74ff6047": "4b7dffc9-c1d2-473d-b012-54a51b59b0a0",
+    "f68d4b6a-1f9e-48ff-be18-42d6106a7200": "adc18c17-5007-484e-a3e3-11ce0a9858e8",
+}
+"""Recorded ids whose making was not recorded, and the recorded ids of things just like them."""
+
+LATER = {"chat-after-conversation-deleted"}
+"""Exchanges that came after all others of their second."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recorded exchange."""
+
+    name: str
+    request: dict[str, Any]
+    exchange: Exchange
+    reads: list[list[float]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, name: str) -> Recording:
+        recorded = json.loads((RECORDINGS / f"{name}.json").read_text())
+        headers = [(key, value) for key, value in recorded["headers"]]
+        body = (RECORDINGS / f"{name}.body").read_bytes()
+        if name == "chat-streaming-raw-chunks":
+            chunks = list(_dechunked(body))
+        elif body.startswith((b"data:", b"event:")):
+            chunks = [part + b"\n\n" for part in body.split(b"\n\n") if part]
+        else:
+            chunks = [body] if body else []
+        exchange = Exchange(recorded["status"], headers, chunks)
+        return cls(name, recorded["request"], exchange, recorded.get("reads", []))
+
+    @property
+    def order(self) -> tuple[float, int, str]:
+        """When it was recorded; within a second, what is made goes before what is read, and that before what is removed."""
+        date = self.exchange.header("Date")
+        when = parsedate_to_datetime(date).timestamp() if date else 0.0
+        if self.request["url"].endswith("/files/upload"):
+            return when, -1, self.name
+        rank = ("POST", "GET", "OPTIONS", "PUT", "DELETE").index(self.request["method"])
+        return when, rank + 10 * (self.name in LATER), self.name
+
+
+def names() -> list[str]:
+    """All recordings."""
+    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+
+
+def _dechunked(body: bytes) -> Iterator[bytes]:
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        if length := int(size, 16):
+            yield body[:length]
+        body = body[length + 2 :]
+
+
+class Player:
+    """Plays recorded requests to a simulator.
+
+    Args:
+        port: where the simulator listens.
+        keys: its API keys by nickname.
+        workflows: recorded ids that were not made by a request (of workflows, for instance), and ours.
+    """
+
+    def __init__(self, port: int, keys: dict[str, str], known: dict[str, str]) -> None:
+        self._port = port
+        self._keys = keys
+        self._ids = dict(known)
+        self.replies: dict[str, Exchange] = {}
+
+    async def play(self, recording: Recording, during: Recording | None = None) -> None:
+        """Play one exchange, and another one in its midst."""
+        async with asked(self._port, self._request(recording)) as reply:
+            await reply.head()
+            asking = None
+            async for chunk in reply.chunks():
+                self._learn(recording.exchange.chunks[:1], [chunk])
+                if during is not None and asking is None and len(reply.exchange.chunks) >= 5:
+                    asking = asyncio.create_task(self.play(during))
+                if recording.name == "chat-client-disconnect" and len(reply.exchange.chunks) == 9:
+                    break
+            if asking is not None:
+                await asking
+        self.replies[recording.name] = reply.exchange
+        self._learn(recording.exchange.chunks, reply.exchange.chunks)
+
+    def _learn(self, recorded: list[bytes], ours: list[bytes]) -> None:
+        """Which of our ids stands for which recorded one."""
+        for theirs, mine in zip(_values(recorded), _values(ours), strict=False):
+            _pair(theirs, mine, self._ids)
+
+    def _request(self, recording: Recording) -> bytes:
+        asked_ = recording.request
+        url = urlsplit(self._translated(asked_["url"]))
+        target = url.path + (f"?{url.query}" if url.query else "")
+        headers = {name: self._opened(value) for name, value in asked_["headers"].items()}
+        chunked = headers.pop("Transfer-Encoding", None) == "chunked"
+        body: bytes | None = None
+        if asked_.get("form") is not None:
+            body, headers["Content-Type"] = _form(asked_["form"])
+        elif isinstance(asked_["body"], str):
+            body = asked_["body"].encode()
+        elif asked_["body"] is not None:
+            body = self._translated(json.dumps(_given(recording))).encode()
+        elif asked_["method"] == "POST":
+            body = b""
+        return written(asked_["method"], target, headers, body, chunked=chunked)
+
+    def _translated(self, text: str) -> str:
+        text = _ID.sub(lambda match: self._ours(match.group()), text)
+        for theirs, ours in UNREACHABLE.items():
+            text = text.replace(theirs, ours)
+        return _TIMED.sub(lambda match: f"[[{match[1]}:{float(match[2]) / FASTER}]]", text)
+
+    def _ours(self, recorded: str) -> str:
+        return self._ids.get(ALIASES.get(recorded, recorded), recorded)
+
+    def _opened(self, value: str) -> str:
+        return re.sub(r"<(\w+)>", lambda match: self._keys.get(match[1], "dataset-key"), value)
+
+
+def _given(recording: Recording) -> Any:
+    body = recording.request["body"]
+    if recording.name == "chat-long-query":  # its text was not kept
+        question = "[[reply:ok]]" + "x" * 300_000
+        return {"inputs": {}, "query": question, "response_mode": "blocking", "user": "alice"}
+    return body
+
+
+def _values(chunks: list[bytes]) -> list[Any]:
+    found = []
+    for chunk in chunks:
+        text = chunk.removeprefix(b"data: ").strip()
+        if text.startswith((b"{", b"[")):
+            try:
+                found.append(json.loads(text))
+            except ValueError:
+                continue
+    return found
+
+
+def _pair(theirs: Any, mine: Any, ids: dict[str, str]) -> None:
+    if isinstance(theirs, dict) and isinstance(mine, dict):
+        for key in theirs.keys() & mine.keys():
+            _pair(theirs[key], mine[key], ids)
+    elif isinstance(theirs, list) and isinstance(mine, list):
+        for one, other in zip(theirs, mine, strict=False):
+            _pair(one, other, ids)
+    elif isinstance(theirs, str) and isinstance(mine, str) and _ID.fullmatch(theirs) and _ID.fullmatch(mine):
+        ids.setdefault(theirs, mine)
+
+
+def _form(fields: list[str]) -> tuple[bytes, str]:
+    """A multipart body from fields as curl takes them: `file=@red.png;filename=a.png;type=image/png`."""
+    lines: list[bytes] = []
+    for written_ in fields:
+        name, _, value = written_.partition("=")
+        disposition = f'Content-Disposition: form-data; name="{name}"'
+        content, more = value.encode(), ""
+        if value.startswith("@"):
+            path, *options = value[1:].split(";")
+            given = dict(option.split("=", 1) for option in options)
+            file = path.rpartition("/")[2]
+            content = _file(file)
+            disposition += f'; filename="{given.get("filename", file)}"'
+            more = f"\r\nContent-Type: {given.get('type', 'image/png')}"
+        lines.append(f"--bound\r\n{disposition}{more}\r\n\r\n".encode() + content + b"\r\n")
+    return b"".join(lines) + b"--bound--\r\n", "multipart/form-data; boundary=bound"
+
+
+def _file(name: str) -> bytes:
+    made_up = _MADE_UP.get(name)
+    if isinstance(made_up, int):
+        return bytes(made_up * 1024 * 1024)
+    return made_up or (RECORDINGS / "assets" / name).read_bytes()
