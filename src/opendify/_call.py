@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 
 from ._errors import ResponseError
 from ._fold import Course
-from .types.events import ErrorEvent
+from .types.events import ErrorEvent, Event
 
 __all__ = [
     "Call",
@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 QueryValue = str | int | float | bool | Sequence[str] | None
 
@@ -126,10 +127,10 @@ class Call(Operation, Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventsCall(Operation, Generic[T]):
+class EventsCall(Operation, Generic[E]):
     """An operation that answers with a stream of events."""
 
-    events: TypeAdapter[T | ErrorEvent]
+    events: TypeAdapter[E | ErrorEvent]
     course: Callable[[], Course]
     """The rules by which the stream ends."""
 

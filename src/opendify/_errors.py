@@ -71,6 +71,16 @@ __all__ = [
 class DifyError(Exception):
     """Anything that goes wrong between this program and a Dify app."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Without this, pickle would call `__init__` with the message alone: process pools pickle errors."""
+        return _revive, (type(self), self.args, vars(self))
+
+
+def _revive(kind: type[DifyError], args: tuple[object, ...], state: dict[str, object]) -> DifyError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
+
 
 class APIConnectionError(DifyError):
     """Dify gave no answer.

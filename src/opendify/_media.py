@@ -7,6 +7,7 @@ Python's mimetypes calls an MP3 audio/mpeg and a WAV audio/x-wav, and `/audio-to
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple
 
 __all__ = ["HEAD_BYTES", "FileType", "Media", "extension_of", "file_type", "sniff"]
@@ -159,7 +160,7 @@ def extension_of(name: str) -> str:
     >>> extension_of("Report.PDF"), extension_of("README"), extension_of(".env")
     ('pdf', '', '')
     """
-    stem, dot, extension = name.rpartition(".")
+    stem, dot, extension = re.split(r"[/\\]", name)[-1].rpartition(".")
     return extension.lower() if dot and stem else ""
 
 

@@ -120,6 +120,8 @@ class Decoder:
             line = line.removeprefix(_BOM)
         if line.startswith(b"data:"):
             self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif line == b"data":
+            self._data.append(b"")
         elif not line:
             payload = b"\n".join(self._data)
             self._data.clear()

@@ -60,7 +60,7 @@ class AsyncChunks:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         if isinstance(self._chunks, AsyncGenerator):
-            await self._chunks.aclose()
+            await self._chunks.aclose()  # pyright: ignore[reportUnknownMemberType] what it may be sent is all one
 
 
 class Chunks:
@@ -75,4 +75,4 @@ class Chunks:
 
     def close(self) -> None:
         if isinstance(self._chunks, Generator):
-            self._chunks.close()
+            self._chunks.close()  # pyright: ignore[reportUnknownMemberType] what it may be sent is all one

@@ -12,10 +12,8 @@ It needs aiohttp: `pip install opendify[gateway]`.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ssl
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -61,18 +59,25 @@ class AiohttpTransport:
     async def open(self, request: AsyncRequest) -> AsyncResponse:
         session = self._session or self._connect()
         timeout = self._timeouts.get(request.timeout) or self._remember(request.timeout)
-        with _ours(request):
-            return _AiohttpResponse(
-                request,
-                await session.request(
-                    request.method,
-                    URL(request.url, encoded=True),
-                    headers=request.headers,
-                    data=request.content,
-                    timeout=timeout,
-                    allow_redirects=False,
-                ),
+        content = request.content
+        headers = request.headers
+        if isinstance(content, bytes) and len(content) > _LARGE:
+            headers = {**headers, "Content-Length": str(len(content))}
+            content = _pieces(content)
+        try:
+            response = await session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers=headers,
+                data=content,
+                timeout=timeout,
+                allow_redirects=False,
             )
+        except _ERRORS as error:
+            failure = _translated(error, request)
+        else:
+            return _AiohttpResponse(request, response)
+        raise failure
 
     async def aclose(self) -> None:
         session, self._session = self._session, None
@@ -109,58 +114,67 @@ class _AiohttpResponse:
         try:
             return await self._content.readany()
         except _ERRORS as error:
-            raise _translated(error, self._request) from error
+            failure = _translated(error, self._request)
+        raise failure
 
     async def read(self) -> bytes:
         try:
             return await self._content.read()
         except _ERRORS as error:
-            raise _translated(error, self._request) from error
+            failure = _translated(error, self._request)
+        raise failure
 
     async def aclose(self) -> None:
         # Does nothing where the body has ended: aiohttp gave the connection back at that moment.
         self._response.close()
 
 
-_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+# aiohttp warns of larger ones: a whole write of them would hold the event loop.
+_LARGE = 1 << 20
+_PIECE = 256 * 1024
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), _PIECE):
+        yield content[start : start + _PIECE]
+
+
+_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
 # These fail before a byte of the request is written. (Of ClientOSError only this kind: the others are
 # about connections that were open.)
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL)
 
 
-@contextlib.contextmanager
-def _ours(request: AsyncRequest) -> Generator[None]:
-    try:
-        yield
-    except _ERRORS as error:
-        raise _translated(error, request) from error
-
-
 def _translated(error: Exception, request: AsyncRequest) -> APIConnectionError:
-    """The one place where aiohttp's exceptions become ours."""
+    """The one place where aiohttp's exceptions become ours. To be raised outside of its `except`."""
     at, timeout = request.address, request.timeout
+    failure: APIConnectionError
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return APITimeoutError(
+        failure = APITimeoutError(
             f"No connection to {at} within {timeout.connect} s. Is the server up, and the address right?",
             url=at,
             sent=False,
             phase="connect",
         )
-    if isinstance(error, asyncio.TimeoutError):
-        return APITimeoutError(
+    elif isinstance(error, TimeoutError):
+        failure = APITimeoutError(
             f"{at} sent nothing for {timeout.silence} s. If the app thinks longer than that, "
             "raise Timeout.silence.",
             url=at,
             sent=True,
             phase="silence",
         )
-    sent = not isinstance(error, _NOT_SENT)
-    said = str(error) or type(error).__name__
-    return APIConnectionError(
-        f"The connection to {at} broke: {said}."
-        if sent
-        else f"No connection to {at}: {said}. Is the server up, and the address right?",
-        url=at,
-        sent=sent,
-    )
+    else:
+        sent = not isinstance(error, _NOT_SENT)
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        failure = APIConnectionError(
+            f"The connection to {at} broke: {said}."
+            if sent
+            else f"No connection to {at}: {said}. Is the server up, and the address right?",
+            url=at,
+            sent=sent,
+        )
+    if not isinstance(error, aiohttp.ClientResponseError):  # which has the request's headers in its repr
+        failure.__cause__ = error
+    return failure

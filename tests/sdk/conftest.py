@@ -16,7 +16,6 @@ from opendify.aiohttp import AiohttpTransport
 
 from .wire_server import WireServer
 
-
 # A busy machine is no fault of what is tested.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")

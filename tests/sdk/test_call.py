@@ -106,7 +106,9 @@ def test_an_answer_is_read_as_what_it_should_be() -> None:
     assert reply(b'{"a":[1]}').json() == {"a": [1]}
 
 
-@pytest.mark.parametrize("body", [b"<html>secret</html>", b"", b'{"nam', b'{"mode":"secret"}', b"[]", b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"<html>secret</html>", b"", b'{"nam', b'{"mode":"secret"}', b"[]", b"\xff"]
+)
 def test_a_success_that_is_not_what_dify_promises_is_an_error_that_keeps_the_content_to_itself(
     body: bytes,
 ) -> None:
@@ -136,9 +138,12 @@ def test_a_form_may_hold_json_beside_its_file_as_the_knowledge_api_wants_it() ->
 def test_a_form_may_be_without_a_file() -> None:
     content_type, before, after = frame(Form({"user": "ada"}))
     boundary = content_type.partition("boundary=")[2]
-    assert before + after == (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="user"\r\n\r\nada\r\n--{boundary}--\r\n'
-    ).encode()
+    assert (
+        before + after
+        == (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="user"\r\n\r\nada\r\n--{boundary}--\r\n'
+        ).encode()
+    )
 
 
 def test_an_operation_knows_whether_it_may_be_done_twice() -> None:

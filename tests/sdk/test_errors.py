@@ -44,7 +44,12 @@ from .wire_server import RECORDINGS
         (429, "too_many_requests", "", RateLimitError),
         (429, "rate_limit_error", "", RateLimitError),
         (429, "unknown", "", RateLimitError),
-        (403, "forbidden", "Sorry, you have reached the knowledge base request rate limit of …", RateLimitError),
+        (
+            403,
+            "forbidden",
+            "Sorry, you have reached the knowledge base request rate limit of …",
+            RateLimitError,
+        ),
         (403, "forbidden", "The API is disabled", PermissionDeniedError),
         (400, "provider_quota_exceeded", "", QuotaExceededError),
         (400, "provider_not_initialize", "", ProviderUnavailableError),
@@ -76,7 +81,9 @@ def test_status_and_code_decide_the_exception(
 def refused() -> list[str]:
     """The names of all recordings of a refusal."""
     return [
-        path.stem for path in sorted(RECORDINGS.glob("*.json")) if json.loads(path.read_text())["status"] >= 400
+        path.stem
+        for path in sorted(RECORDINGS.glob("*.json"))
+        if json.loads(path.read_text())["status"] >= 400
     ]
 
 
@@ -107,7 +114,9 @@ def test_a_web_page_in_place_of_json_is_named_with_its_title_and_server() -> Non
     assert error.code == "unknown"
 
 
-@pytest.mark.parametrize("body", [b"", b" \n", b"[1]", b"null", b"{", b"plain text", b"\xff\xfe", b'{"code": 5}'])
+@pytest.mark.parametrize(
+    "body", [b"", b" \n", b"[1]", b"null", b"{", b"plain text", b"\xff\xfe", b'{"code": 5}']
+)
 def test_any_body_of_a_refusal_gives_an_error_that_can_be_read(body: bytes) -> None:
     error = refusal_from_reply(500, headers(), body)
     assert isinstance(error, ServerError)
@@ -129,7 +138,9 @@ def test_the_field_that_dify_names_is_kept() -> None:
 
 def test_retry_after_is_read_in_seconds_and_its_date_form_is_left() -> None:
     assert refusal_from_reply(429, headers(retry_after="3"), b"").retry_after == 3.0
-    assert refusal_from_reply(429, headers(retry_after="Wed, 21 Oct 2026 07:28:00 GMT"), b"").retry_after is None
+    assert (
+        refusal_from_reply(429, headers(retry_after="Wed, 21 Oct 2026 07:28:00 GMT"), b"").retry_after is None
+    )
     assert refusal_from_reply(429, headers(), b"").retry_after is None
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from opendify._media import HEAD_BYTES, extension_of, file_type, sniff
 
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
 
 def zipped() -> bytes:
     buffer = io.BytesIO()
@@ -38,7 +40,12 @@ def zipped() -> bytes:
         (b"\x00\x00\x00\x14ftypqt  \x00", "", "video/quicktime", "mov"),
         (b"\x1aE\xdf\xa3", "", "video/webm", "webm"),
         (b"%PDF-1.7", "", "application/pdf", "pdf"),
-        (zipped(), "a.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
+        (
+            zipped(),
+            "a.docx",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            "docx",
+        ),
         (zipped(), "a.zip", "application/zip", "zip"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a.xls", "application/vnd.ms-excel", "xls"),
         (b"<svg xmlns='x'>", "", "image/svg+xml", "svg"),

@@ -19,7 +19,9 @@ LIMIT = refusal(429, "too_many_requests", "")
 SERVER = refusal(502, "unknown", "")
 
 
-def wait(error: DifyError, *, attempt: int = 0, max_retries: int = 2, reads_only: bool = False) -> float | None:
+def wait(
+    error: DifyError, *, attempt: int = 0, max_retries: int = 2, reads_only: bool = False
+) -> float | None:
     return wait_before_retry(
         error, attempt=attempt, max_retries=max_retries, reads_only=reads_only, random=Random(1)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from opendify import MalformedStreamError
 from opendify._sse import Decoder
+
+NO_LINE_ENDS = "中文 \u2028 \u2029 \x85 \x0b \x0c end"
 
 
 def decode(*chunks: bytes, max_event_bytes: int = 1 << 20) -> list[bytes]:
@@ -38,7 +41,10 @@ def decode(*chunks: bytes, max_event_bytes: int = 1 << 20) -> list[bytes]:
         (b"data: \n\ndata:\n\ndata: 1\n\n", [b"1"]),
         (b"\n\n\n\ndata: 1\n\n\n\n", [b"1"]),
         (b"database: 1\n\ndata : 2\n\ndata: 3\n\n", [b"3"]),
-        ("data: 中文 \u2028 \u2029 \x85 \x0b \x0c end\n\n".encode(), ["中文 \u2028 \u2029 \x85 \x0b \x0c end".encode()]),
+        (
+            "data: 中文 \u2028 \u2029 \x85 \x0b \x0c end\n\n".encode(),
+            ["中文 \u2028 \u2029 \x85 \x0b \x0c end".encode()],
+        ),
         (b"data: 1\n\ndata: unfinished", [b"1"]),
         (b"data: 1\n\ndata: unfinished\n", [b"1"]),
         (b"", []),
@@ -78,7 +84,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
 def test_no_split_at_any_byte_matters(made: tuple[bytes, list[bytes]], cuts: list[int], limit: int) -> None:
     stream, payloads = made
     marks = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    chunks = [stream[start:end] for start, end in zip(marks, marks[1:], strict=False)]
+    chunks = [stream[start:end] for start, end in pairwise(marks)]
 
     def outcome(*pieces: bytes) -> tuple[list[bytes], bool]:
         """What was told, and whether it was told that the stream is malformed."""
@@ -131,9 +137,10 @@ def test_an_error_in_the_last_chunk_is_told_at_the_end() -> None:
 def test_an_event_above_the_limit_is_refused_while_it_comes_in_not_when_all_memory_is_gone() -> None:
     decoder = Decoder(max_event_bytes=1000)
     decoder.feed(b"data: ")
+    for _ in range(9):
+        decoder.feed(b"x" * 100)
     with pytest.raises(MalformedStreamError, match="larger than 1000 bytes"):
-        for _ in range(11):
-            decoder.feed(b"x" * 100)
+        decoder.feed(b"x" * 100)
 
 
 def test_the_limit_is_for_one_event_not_for_the_stream() -> None:

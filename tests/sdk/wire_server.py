@@ -5,6 +5,7 @@ No HTTP library stands in between: cut connections, odd chunk sizes and half cha
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import select
 import socket
@@ -78,7 +79,9 @@ def events(*steps: Step, status: int = 200, end: bool = True, **headers: str) ->
         b"%x\r\n%s\r\n" % (len(step), step) if isinstance(step, bytes) else step for step in steps
     ]
     head = _head(
-        status, "text/event-stream; charset=utf-8", {"x-version": "1.12.1"} | headers | {"transfer-encoding": "chunked"}
+        status,
+        "text/event-stream; charset=utf-8",
+        {"x-version": "1.12.1"} | headers | {"transfer-encoding": "chunked"},
     )
     return [head, *chunked, *([b"0\r\n\r\n"] if end else [])]
 
@@ -124,12 +127,22 @@ class WireServer:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = ""
 
     def __enter__(self) -> WireServer:
+        if not self.url:
+            self.listen(0)
         self._spawn(self._accept)
         return self
+
+    def listen(self, port: int) -> None:
+        """Take a port of this machine; 0 is any that is free."""
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=256)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    async def client_closed(self) -> bool:
+        """Whether the client closes a connection that waits for it, soon."""
+        return await asyncio.to_thread(self.closed_by_client.wait, 5)
 
     def __exit__(self, *exc: object) -> None:
         self._stopping.set()
@@ -197,10 +210,14 @@ class WireServer:
             if not (data := more()):
                 return None
             received += data
+            if received.startswith(b"\x16"):  # the hello of TLS, which has no line ends
+                return Request("TLS", "", {}, received, number), b""
         head, _, rest = received.partition(b"\r\n\r\n")
         line, *fields = head.decode().split("\r\n")
         method, path, _ = line.split(" ")
-        headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+        headers = {
+            name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)
+        }
         body = bytearray(rest)
         if headers.get("transfer-encoding") == "chunked":
             while not body.endswith(b"0\r\n\r\n"):

@@ -22,6 +22,7 @@ from .._errors import APIStatusError, DifyError, ResponseError, refusal_from_rep
 from .._fold import Fold
 from .._retry import wait_before_retry
 from .._waiting import async_sleep
+from ..types.events import Event
 from ._stream import AsyncStream
 from ._transport import AsyncRequest, AsyncResponse, AsyncTransport
 from ._upload import AsyncUpload
@@ -29,6 +30,7 @@ from ._upload import AsyncUpload
 __all__ = ["AsyncCaller"]
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 
 _USER_AGENT = f"opendify/{version('opendify')}"
@@ -70,11 +72,11 @@ class AsyncCaller:
             await response.aclose()
         return Reply(response.status, response.headers, body)
 
-    def stream(self, call: EventsCall[T]) -> AsyncStream[T]:
+    def stream(self, call: EventsCall[E]) -> AsyncStream[E]:
         """The stream of a call, not yet sent."""
         return AsyncStream(call, lambda: self._open_stream(call), self.max_event_bytes)
 
-    async def fold(self, call: EventsCall[T], fold: Fold[T, R]) -> R:
+    async def fold(self, call: EventsCall[E], fold: Fold[R]) -> R:
         """Follow a stream to its end and give the whole answer."""
         async with self.stream(call) as events:
             try:
@@ -86,7 +88,7 @@ class AsyncCaller:
                 raise
         return fold.reply()
 
-    async def _open_stream(self, call: EventsCall[T]) -> AsyncResponse:
+    async def _open_stream(self, call: EventsCall[E]) -> AsyncResponse:
         response = await self._open(call, accept="text/event-stream")
         kind = response.headers.get("content-type", "text/event-stream")
         if kind.partition(";")[0].strip().lower() != "text/event-stream":

@@ -18,15 +18,15 @@ from .._errors import (
     refusal,
 )
 from .._sse import Decoder
-from ..types.events import ErrorEvent
+from ..types.events import ErrorEvent, Event
 from ._transport import AsyncResponse
 
 __all__ = ["AsyncStream"]
 
-T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 
-class AsyncStream(Generic[T]):
+class AsyncStream(Generic[E]):
     """The events of one answer. A context manager: entering sends the request, leaving closes the connection.
 
     Iterating yields typed events until Dify closes the stream. Leaving early does not stop the run at
@@ -43,7 +43,7 @@ class AsyncStream(Generic[T]):
     """
 
     def __init__(
-        self, call: EventsCall[T], send: Callable[[], Awaitable[AsyncResponse]], max_event_bytes: int
+        self, call: EventsCall[E], send: Callable[[], Awaitable[AsyncResponse]], max_event_bytes: int
     ) -> None:
         self._call = call
         self._send = send
@@ -105,7 +105,7 @@ class AsyncStream(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> T:
+    async def __anext__(self) -> E:
         while not self._payloads:
             try:
                 payloads = await self.read()
@@ -121,7 +121,7 @@ class AsyncStream(Generic[T]):
             self._payloads.extend(payloads)
         return self._event(self._payloads.popleft())
 
-    def _event(self, payload: bytes) -> T:
+    def _event(self, payload: bytes) -> E:
         try:
             event = self._call.events.validate_json(payload)
         except ValidationError as error:

@@ -56,7 +56,7 @@ async def async_file_part(content: AsyncFileContent, name: str | None, mime_type
         return _part(pieces, head, name or content.name, mime_type, size=size, again=True)
     if _is_file(content):
         return await _open_file_part(content, name, mime_type)
-    if isinstance(content, AsyncIterable):
+    if _yields(content):
         rest = aiter(content)
         head = await anext(rest, b"")
         return _part(_AsyncRest(head, rest), head, name, mime_type, size=None, again=False)
@@ -70,7 +70,7 @@ async def _open_file_part(file: BinaryIO, name: str | None, mime_type: str | Non
     """A file that somebody else has opened, and will close: sent from where it stands."""
     start = file.tell() if file.seekable() else None
     head = await async_read(file, HEAD_BYTES)
-    if not isinstance(head, bytes):
+    if not isinstance(head, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] a type is no proof
         raise TypeError("The file is open in text mode; open it in binary mode, with open(path, 'rb').")
     name = name or _name_of(file)
     if start is None:
@@ -118,6 +118,11 @@ class _AsyncRest:
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
     while piece := await async_read(file, PIECE_BYTES):
         yield piece
+
+
+def _yields(content: object) -> TypeGuard[AsyncIterable[bytes]]:
+    """Text is left out: it yields too, but no bytes; most often it is a path that was not made a `Path`."""
+    return isinstance(content, AsyncIterable) and not isinstance(content, str)
 
 
 def _is_file(content: object) -> TypeGuard[BinaryIO]:

@@ -23,6 +23,7 @@ from .._errors import APIStatusError, DifyError, ResponseError, refusal_from_rep
 from .._fold import Fold
 from .._retry import wait_before_retry
 from .._waiting import sleep
+from ..types.events import Event
 from ._stream import Stream
 from ._transport import Request, Response, Transport
 from ._upload import Upload
@@ -30,6 +31,7 @@ from ._upload import Upload
 __all__ = ["Caller"]
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 
 _USER_AGENT = f"opendify/{version('opendify')}"
@@ -71,11 +73,11 @@ class Caller:
             response.close()
         return Reply(response.status, response.headers, body)
 
-    def stream(self, call: EventsCall[T]) -> Stream[T]:
+    def stream(self, call: EventsCall[E]) -> Stream[E]:
         """The stream of a call, not yet sent."""
         return Stream(call, lambda: self._open_stream(call), self.max_event_bytes)
 
-    def fold(self, call: EventsCall[T], fold: Fold[T, R]) -> R:
+    def fold(self, call: EventsCall[E], fold: Fold[R]) -> R:
         """Follow a stream to its end and give the whole answer."""
         with self.stream(call) as events:
             try:
@@ -87,7 +89,7 @@ class Caller:
                 raise
         return fold.reply()
 
-    def _open_stream(self, call: EventsCall[T]) -> Response:
+    def _open_stream(self, call: EventsCall[E]) -> Response:
         response = self._open(call, accept="text/event-stream")
         kind = response.headers.get("content-type", "text/event-stream")
         if kind.partition(";")[0].strip().lower() != "text/event-stream":

@@ -19,15 +19,15 @@ from .._errors import (
     refusal,
 )
 from .._sse import Decoder
-from ..types.events import ErrorEvent
+from ..types.events import ErrorEvent, Event
 from ._transport import Response
 
 __all__ = ["Stream"]
 
-T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 
-class Stream(Generic[T]):
+class Stream(Generic[E]):
     """The events of one answer. A context manager: entering sends the request, leaving closes the connection.
 
     Iterating yields typed events until Dify closes the stream. Leaving early does not stop the run at
@@ -43,7 +43,7 @@ class Stream(Generic[T]):
     ...             print(event.text, end="")
     """
 
-    def __init__(self, call: EventsCall[T], send: Callable[[], Response], max_event_bytes: int) -> None:
+    def __init__(self, call: EventsCall[E], send: Callable[[], Response], max_event_bytes: int) -> None:
         self._call = call
         self._send = send
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
@@ -104,7 +104,7 @@ class Stream(Generic[T]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> T:
+    def __next__(self) -> E:
         while not self._payloads:
             try:
                 payloads = self.read()
@@ -120,7 +120,7 @@ class Stream(Generic[T]):
             self._payloads.extend(payloads)
         return self._event(self._payloads.popleft())
 
-    def _event(self, payload: bytes) -> T:
+    def _event(self, payload: bytes) -> E:
         try:
             event = self._call.events.validate_json(payload)
         except ValidationError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -97,6 +98,8 @@ class HttpxTransport:
             limits=httpx2.Limits(
                 max_connections=None, max_keepalive_connections=None, keepalive_expiry=idle_seconds
             ),
+            # Cookies of one user's answer must not go with another's request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=trust_env,
             verify=verify,
         )

@@ -40,8 +40,7 @@ class Upload:
             for start in range(0, len(content), PIECE_BYTES):
                 yield content[start : start + PIECE_BYTES]
         elif isinstance(content, Iterable):
-            for piece in content:
-                yield piece
+            yield from content
         yield self._after
 
 
@@ -57,7 +56,7 @@ def file_part(content: FileContent, name: str | None, mime_type: str | None) -> 
         return _part(pieces, head, name or content.name, mime_type, size=size, again=True)
     if _is_file(content):
         return _open_file_part(content, name, mime_type)
-    if isinstance(content, Iterable):
+    if _yields(content):
         rest = iter(content)
         head = next(rest, b"")
         return _part(_Rest(head, rest), head, name, mime_type, size=None, again=False)
@@ -71,7 +70,7 @@ def _open_file_part(file: BinaryIO, name: str | None, mime_type: str | None) -> 
     """A file that somebody else has opened, and will close: sent from where it stands."""
     start = file.tell() if file.seekable() else None
     head = read(file, HEAD_BYTES)
-    if not isinstance(head, bytes):
+    if not isinstance(head, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] a type is no proof
         raise TypeError("The file is open in text mode; open it in binary mode, with open(path, 'rb').")
     name = name or _name_of(file)
     if start is None:
@@ -86,8 +85,7 @@ class _PathPieces:
 
     def __iter__(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
-            for piece in _pieces(file):
-                yield piece
+            yield from _pieces(file)
 
 
 class _FilePieces:
@@ -97,8 +95,7 @@ class _FilePieces:
 
     def __iter__(self) -> Iterator[bytes]:
         self._file.seek(self._start)
-        for piece in _pieces(self._file):
-            yield piece
+        yield from _pieces(self._file)
 
 
 class _Rest:
@@ -119,6 +116,11 @@ class _Rest:
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
     while piece := read(file, PIECE_BYTES):
         yield piece
+
+
+def _yields(content: object) -> TypeGuard[Iterable[bytes]]:
+    """Text is left out: it yields too, but no bytes; most often it is a path that was not made a `Path`."""
+    return isinstance(content, Iterable) and not isinstance(content, str)
 
 
 def _is_file(content: object) -> TypeGuard[BinaryIO]:

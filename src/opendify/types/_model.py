@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeGuard, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["Many", "Model", "Price", "Text"]
+__all__ = ["Many", "Model", "Price", "Text", "is_object"]
 
 
 class Model(BaseModel):
     """Something that Dify told us. Fields that this version does not know are in `model_extra`."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, protected_namespaces=())
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:  # Any: JSON that is not yet validated
+    """Whether this is a JSON object."""
+    return isinstance(value, dict)
 
 
 def _none_is(instead: Any) -> BeforeValidator:  # Any: whatever fits the field

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from ._model import Many, Model, Text
+from ._model import Many, Model, Text, is_object
 
 __all__ = [
     "AppInfo",
@@ -34,7 +34,7 @@ class _Settings(Model):
     @model_validator(mode="before")
     @classmethod
     def _unset_is_default(cls, value: Any) -> Any:  # Any: what pydantic gives and takes here
-        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+        return {k: v for k, v in value.items() if v is not None} if is_object(value) else value
 
 
 class AppInfo(Model):
@@ -130,16 +130,16 @@ class AppParameters(_Settings):
     @classmethod
     def _flatten_form(cls, value: Any) -> Any:  # Any: what pydantic gives and takes here
         """Dify wraps each field in its type: `{"text-input": {"variable": …}}`."""
-        if not isinstance(value, dict) or not isinstance(value.get("user_input_form"), list):
+        if not is_object(value) or not value.get("user_input_form"):
             return value
         return value | {"user_input_form": [_flat(item) for item in value["user_input_form"]]}
 
 
 def _flat(item: Any) -> Any:  # Any: not yet validated
-    if isinstance(item, dict) and len(item) == 1:
+    if is_object(item) and len(item) == 1:
         [(kind, field)] = item.items()
-        if isinstance(field, dict):
-            return {**field, "type": kind}
+        if is_object(field):
+            return field | {"type": kind}
     return item
 
 

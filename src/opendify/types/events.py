@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter, model_validator
 
-from ._model import Many, Model, Text
+from ._model import Many, Model, Text, is_object
 from .chat import AgentThought, MessageFile, Metadata
 from .workflow import PausedData, WorkflowStatus
 
@@ -235,7 +235,7 @@ class WorkflowFinishedData(Model):
 
 
 class WorkflowFinishedEvent(Event):
-    """The run ended: `data.status` says how. A chatflow has `message_end` too, before (1.16) or after (1.12)."""
+    """The run ended: `data.status` says how. A chatflow sends `message_end` too, before (1.16) or after."""
 
     event: Literal["workflow_finished"]
     data: WorkflowFinishedData
@@ -475,7 +475,7 @@ class OtherEvent(Event):
     @model_validator(mode="before")
     @classmethod
     def _wrap(cls, value: Any) -> Any:  # Any: what pydantic gives and takes here
-        if not isinstance(value, dict) or value.get("event") == "other":
+        if not is_object(value) or value.get("event") == "other":
             return value
         envelope = {key: value[key] for key in Event.model_fields if key in value}
         return envelope | {"event": "other", "name": str(value.get("event", "")), "payload": value}
@@ -522,8 +522,8 @@ def _by_name(union: Any) -> Discriminator:  # Any: a union of the above has no b
     names = frozenset(tag.tag for member in get_args(union) for tag in member.__metadata__)
 
     def tag(value: Any) -> str:  # Any: JSON, or an event where a model that holds one is built
-        name = value.get("event") if isinstance(value, dict) else getattr(value, "event", None)
-        return name if name in names else "other"
+        name: Any = value.get("event") if is_object(value) else getattr(value, "event", None)
+        return name if isinstance(name, str) and name in names else "other"
 
     return Discriminator(tag)
 
