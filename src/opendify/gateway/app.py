@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
+from importlib.metadata import version
 
 import structlog
 from starlette.applications import Starlette
@@ -17,7 +18,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import opendify
 from opendify import AsyncDify
 from opendify.aiohttp import AiohttpTransport
 from opendify.gateway.access import Access, Client, Denied
@@ -29,6 +29,8 @@ from opendify.gateway.memory import Memory
 from opendify.gateway.settings import Settings
 from opendify.gateway.store import Store, open_store
 from opendify.gateway.uploads import Uploads
+
+COMPLETIONS = "/v1/chat/completions"
 
 CLEAN_UP_SECONDS = 10.0
 """How long calls that were cut off at the end may take to tell Dify so."""
@@ -57,6 +59,7 @@ class Gateway:
         routes: ASGIApp = Starlette(
             routes=[
                 Route("/", self._index),
+                Route(COMPLETIONS, _post_only, methods=["POST"]),
                 Route("/v1/models", self._models),
                 Route("/v1/models/{name:path}", self._model),
                 Route("/health/live", self._live),
@@ -82,7 +85,7 @@ class Gateway:
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The hot path goes straight to its callable; everything else is routed."""
-        if scope["type"] == "http" and scope["path"] == "/v1/chat/completions" and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == COMPLETIONS:
             assert self._completions is not None, "the server runs the lifespan before the first request"
             await self._completions(scope, receive, send)
         else:
@@ -129,8 +132,8 @@ class Gateway:
         return JSONResponse(
             {
                 "name": "opendify",
-                "version": opendify.__version__,
-                "endpoints": ["/v1/models", "/v1/chat/completions"],
+                "version": version("opendify"),
+                "endpoints": ["/v1/models", COMPLETIONS],
             }
         )
 
@@ -180,6 +183,11 @@ async def _secret(settings: Settings, store: Store) -> bytes:
             made if await store.add("secret", made, ttl=_KEY_SECONDS) else await store.get("secret") or made
         )
     return sha256(text.encode()).digest()
+
+
+async def _post_only(_: Request) -> Response:
+    """Stands in the table of routes so that other methods are a 405; calls themselves never come this way."""
+    raise HTTPException(405)
 
 
 async def _refusal(_: Request, error: Exception) -> Response:
