@@ -1,4 +1,4 @@
-"""Smooth output: lumps of text leave bit by bit, small pieces as they are. Pure: no I/O, and the time is told.
+"""Smooth output: lumps of text leave bit by bit, small pieces as they are. Pure: no I/O, no clock.
 
 Whoever feeds a `Pacer` says what time it is, in seconds, and calls `due` at `wake_at`.
 """
@@ -17,7 +17,7 @@ LUMP = 32
 """A piece of more characters than this is no model's token. Those have four on average, and seldom 20."""
 
 BURST = 120
-"""More characters than this within one step come out of a cache or a traffic jam, though they come in tokens."""
+"""More characters than this within one step come from a cache or a traffic jam, even if token by token."""
 
 _SPREAD = MAX_LAG - STEP
 """The longest a lump is spread over. A step is left for the timer's lateness."""
