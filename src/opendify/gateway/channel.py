@@ -8,6 +8,7 @@ from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.pacing import Pacer
 from opendify.gateway.text import Stop
 from opendify.gateway.wire import AnswerMessage, Choice, DifyNote, Frames, Usage
+from opendify.gateway.zero_width import joint
 
 
 class Channel:
@@ -89,17 +90,16 @@ class Channel:
     def close(self, answer: Answer, mark: str) -> bytes:
         """The answer is complete: what is held, what moderation says instead, and the invisible mark."""
         out = self.flush()
-        replacement = answer.replacement
-        if replacement is not None:
-            if self._frames:
-                replacement = f"\n\n{replacement}" if self._text else replacement
-            else:
+        tail = ""
+        if answer.replacement is not None:
+            if self._frames is None:
                 self._text.clear()
-            self._text.append(replacement)
-        tail = (replacement or "") + mark
+            tail = f"\n\n{answer.replacement}" if self._text else answer.replacement
+            self._text.append(tail)
         if mark:
+            mark = joint(self.text) + mark
             self._text.append(mark)
-        return out + self._content(tail)
+        return out + self._content(tail + mark)
 
     def finish(self, answer: Answer, note: DifyNote | None = None) -> bytes:
         """The last chunk of this choice."""

@@ -161,7 +161,11 @@ class Memory:
             await self._store.delete(thread.claim)
 
     def mark(self, thread: Thread, owner: Owner, conversation_id: str) -> str:
-        """What an answer in this thread ends with: nothing, or the invisible id of a new conversation."""
+        """What an answer in this thread ends with: nothing, or the invisible id of a new conversation.
+
+        Raises:
+            ValueError: If the id is no UUID, as all of Dify's are.
+        """
         if not thread.by_mark or thread.conversation_id:
             return ""
         return zero_width.encode(conversation_id, secret=self._secret, context=owner.key("mark", ""))
