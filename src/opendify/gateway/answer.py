@@ -397,7 +397,7 @@ def _address(resource: Mapping[str, object]) -> str | None:
 
 
 def _node_tokens(data: dify.NodeFinishedData) -> tuple[int, int]:
-    """What a node's model took and gave, in tokens. A node without one may show another's usage as its output."""
+    """What a node's model took and gave, in tokens. A node without a model may pass another's usage on."""
     for place in (data.process_data, data.outputs) if data.execution_metadata else ():
         usage = place.get("usage") if place else None
         if isinstance(usage, dict):

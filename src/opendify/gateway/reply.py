@@ -57,7 +57,8 @@ class Reply:
 
     def header(self, name: bytes, value: str) -> None:
         """A header to send if it is not too late."""
-        self._headers.append((name, value.encode("latin-1", "replace")))
+        if value.isprintable():  # no line break of anybody's gets into a head
+            self._headers.append((name, value.encode("latin-1", "replace")))
 
     async def answer(self, status: int, body: bytes, headers: Sequence[Header] = (JSON,)) -> None:
         """A whole answer at once."""
