@@ -24,11 +24,15 @@ _QUESTIONS = ("Opening question 1?", "Opening question 2?")
 _GRAPH_QUESTIONS = ("What can you do?", "Who are you?")
 _BLOCKED = Moderation(inputs=("forbidden",), outputs=("badword",))
 _UNPREPARED = (400, "provider_not_initialize", "Model stub-chat credentials is not initialized.")
-_BOOM = (
-    'Traceback (most recent call last):\n  File "<path>", line 13, in <module>\n    output_obj = main(**inputs_obj)\n'
-    "                 ^^^^^^^^^^^^^^^^^^\n  File \"<path>\", line 3, in main\n    raise ValueError('code boom')\n"
-    "ValueError: code boom\n"
-)
+_BOOM = """\
+Traceback (most recent call last):
+  File "<path>", line 13, in <module>
+    output_obj = main(**inputs_obj)
+                 ^^^^^^^^^^^^^^^^^^
+  File "<path>", line 3, in main
+    raise ValueError('code boom')
+ValueError: code boom
+"""
 _PLANETS = (
     Segment("The capital of the colony on Mars is Olympus City, founded in 2101."),
     Segment("Mercury is the closest planet to the Sun."),

@@ -1,7 +1,7 @@
 """Recorded exchanges, played to a simulator, and what to compare of the two replies.
 
-Ids of the recorded Dify are translated to those that the simulator gave for the same thing, so a recorded session runs as one:
-a conversation begun in one exchange is listed, continued and deleted in later ones.
+Ids of the recorded Dify are translated to those that the simulator gave for the same thing, so the recorded
+session runs as one: a conversation begun in one exchange is listed, continued and deleted in later ones.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Recording:
 
     @property
     def order(self) -> tuple[float, int, str]:
-        """When it was recorded; within a second, what is made goes before what is read, and that before what is removed."""
+        """When it was recorded; within a second, making goes before reading, and that before removing."""
         date = self.exchange.header("Date")
         when = parsedate_to_datetime(date).timestamp() if date else 0.0
         if self.request["url"].endswith("/files/upload"):

@@ -1,4 +1,4 @@
-"""The simulator says what a real Dify said: each recorded exchange is played to it and the replies are compared."""
+"""The simulator says what a real Dify said: recorded exchanges are played to it and the replies compared."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NGINX = "nginx's own answer, not Dify's"
 
 NOT_SERVED = {
     _AUDIO: r"(asr-.*|tts-.*|chatflow-asr|chatflow-tts|completion-tts|empty-asr|empty-tts)",
-    _MESSAGES: r"(feedback.*|(chatflow-)?suggested.*|completion-suggested-wrong-mode|messages-list-with-feedback)",
+    _MESSAGES: r"(feedback.*|(chatflow-|completion-)?suggested.*|messages-list-with-feedback)",
     _CONVERSATIONS: r"(conversation-rename.*|conversation-variable.*|chat-variables-basic-chat)",
     _WORKFLOWS: r"(workflow-logs.*|workflow-run-detail.*|chatflow-run-detail)",
     _ANNOTATIONS: r"annotation-(?!hit).*",
@@ -56,7 +56,7 @@ def replies() -> dict[str, Exchange]:
         async with Simulator(apps, pace=0.0002, naming_delay=1 / FASTER, ping=10 / FASTER) as dify:
             workflow = next(app for app in apps if app.nickname == "workflow")
             published = json.loads(Recording.read("workflow-blocking").exchange.body)["data"]["workflow_id"]
-            player = Player(int(dify.url.rpartition(":")[2]), dify.keys, {published: workflow.workflow_id})
+            player = Player(dify.port, dify.keys, {published: workflow.workflow_id})
             recordings = {name: Recording.read(name) for name in HELD_TO}
             for recording in sorted(recordings.values(), key=lambda recording: recording.order):
                 if recording.name not in WHILE.values():
@@ -82,7 +82,7 @@ def test_every_recording_is_held_to_or_listed_with_a_reason() -> None:
 
 
 def differences(recording: Recording, ours: Exchange) -> Iterator[str]:
-    """Everything in which our reply is another than the recorded one, but for what is a model's or a moment's own."""
+    """In what our reply is another than the recorded one, but for what is a model's or a moment's own."""
     theirs = recording.exchange
     if ours.status != theirs.status:
         yield f"status {ours.status}, not {theirs.status}: {ours.body[:300]!r}"
@@ -139,9 +139,9 @@ def _stream(recording: Recording, ours: Exchange) -> Iterator[str]:
         for at, event in enumerate(our_run):
             model = their_run[min(at, len(their_run) - 1)]
             yield from _shape(model, event, model["event"])
-    if _KNOWN_TEXT.search(json.dumps(recording.request["body"])) and recording.name not in _OTHER_TEXT:
-        if _text(theirs_runs) != _text(ours_runs):
-            yield f"text {_text(ours_runs)!r}, not {_text(theirs_runs)!r}"
+    told = _KNOWN_TEXT.search(json.dumps(recording.request["body"])) and recording.name not in _OTHER_TEXT
+    if told and _text(theirs_runs) != _text(ours_runs):
+        yield f"text {_text(ours_runs)!r}, not {_text(theirs_runs)!r}"
     compact = lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"))  # noqa: E731
     yield from _written(ours.chunks, lambda value: f"data: {compact(value)}\n\n".encode())
 
@@ -240,13 +240,14 @@ def _key_order(value: Any) -> Any:
     return [_key_order(inner) for inner in value] if isinstance(value, list) else None
 
 
-_EXACT = {
-    "event", "status", "code", "mode", "limit", "has_more", "index", "position", "from_variable_selector",
-    "node_id", "node_type", "title", "iteration_id", "loop_id", "predecessor_node_id", "inputs_truncated",
-    "outputs_truncated", "process_data_truncated", "exceptions_count", "total_steps", "currency", "reason", "belongs_to",
-    "transfer_method", "type", "agent_strategy", "retriever_from", "data_source_type", "dify_model_identity",
-    "extension", "mime_type", "steps", "preview_url", "finish_reason", "tool", "feedback", "parent_message_id",
-}  # fmt: skip
+_EXACT = set(
+    "event status code mode limit has_more index position from_variable_selector node_id node_type title "
+    # noqa: SIM905 "iteration_id loop_id predecessor_node_id inputs_truncated outputs_truncated
+    process_data_truncated " "exceptions_count total_steps currency reason belongs_to transfer_method type
+    agent_strategy retriever_from " "data_source_type extension mime_type dify_model_identity steps
+    preview_url finish_reason tool feedback " "parent_message_id".split()
+)
+"""Fields whose values are Dify's, wherever they stand."""
 _EXACT_HERE = {"body.result", "body.name"}
 _FREE = {"tool_labels"}
 """Whose fields are a tool's own."""

@@ -9,7 +9,7 @@
 from opendify.simulator.apps import AppSpec, Behaviour, Field, Mode, Moderation, Segment, Tool
 from opendify.simulator.counts import Counts, GenerationRequest
 from opendify.simulator.defaults import default_apps
-from opendify.simulator.server import Simulator, serve
+from opendify.simulator.simulator import Simulator, serve
 
 __all__ = [
     "AppSpec",

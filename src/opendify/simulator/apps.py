@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from opendify.simulator.errors import invalid
 from opendify.simulator.files import LIMITS, File, Files
 from opendify.simulator.nodes import Node
+from opendify.simulator.wire import array, mapping
 
 Behaviour = Literal["1.12", "1.16"]
 Mode = Literal["chat", "agent-chat", "advanced-chat", "completion", "workflow", "agent"]
@@ -129,23 +130,26 @@ def _checkbox(field: Field, value: object, files: Files) -> object:
 
 
 def _object(field: Field, value: object, files: Files) -> object:
-    if not isinstance(value, Mapping):
+    if mapping(value) is None:
         raise invalid(f"{field.variable} in input form must be a dict")
     return value
 
 
 def _file(field: Field, value: object, files: Files) -> object:
-    if not isinstance(value, Mapping):
+    item = mapping(value)
+    if item is None:
         raise invalid(f"{field.variable} in input form must be a file")
-    return files.one(value)
+    return files.one(item)
 
 
 def _file_list(field: Field, value: object, files: Files) -> object:
-    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+    given = array(value)
+    items = [item for one in given or [] if (item := mapping(one)) is not None]
+    if given is None or len(items) < len(given):
         raise invalid(f"{field.variable} in input form must be a list of files")
-    if field.max_length and len(value) > field.max_length:
+    if field.max_length and len(items) > field.max_length:
         raise invalid(f"{field.variable} in input form must be less than {field.max_length} files")
-    return [files.one(item) for item in value]
+    return [files.one(item) for item in items]
 
 
 _TAKE = {
@@ -222,7 +226,8 @@ class AppSpec:
         speech: the answer is also spoken: tts_message events, which may come after the end of the answer.
         max_active_requests: answers at once; 0: as many as come.
         graph: the nodes of an advanced-chat or workflow app.
-        refuses: the status, code and message with which it refuses every generation: an app whose model is broken.
+        refuses: the status, code and message with which it refuses every generation, as an app with a
+            broken model does.
         api_enabled: False: the app's API is switched off (403).
         published: False: a chatflow or workflow that was never published.
         shown: parts of `/parameters` that are to be otherwise, key by key.
@@ -362,10 +367,8 @@ class AppSpec:
 
     def meta(self, url: str) -> dict[str, object]:
         """`GET /meta`: the icons of an agent's tools."""
-        icons = {
-            tool.name: f"{url}/console/api/workspaces/current/tool-provider/builtin/{tool.icon or tool.name}/icon"
-            for tool in self.tools
-        }
+        builtin = f"{url}/console/api/workspaces/current/tool-provider/builtin"
+        icons = {tool.name: f"{builtin}/{tool.icon or tool.name}/icon" for tool in self.tools}
         return {"tool_icons": icons}
 
     def site(self) -> dict[str, object]:

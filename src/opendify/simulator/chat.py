@@ -120,6 +120,6 @@ def _annotation(turn: Turn) -> dict[str, object]:
 
 
 _EMPTY = (
-    "1 validation error for Data\nanswer\n  Input should be a valid string [type=string_type, input_value=[], "
-    "input_type=list]\n    For further information visit https://errors.pydantic.dev/2.11/v/string_type"
+    "1 validation error for Data\nanswer\n  Input should be a valid string [type=string_type, "
+    "input_value=[], input_type=list]\n    For further information visit https://errors.pydantic.dev/2.11/v/string_type"
 )

@@ -90,13 +90,13 @@ class Conversations:
         self._by_user.setdefault(user, {})[conversation.id] = conversation
         return conversation
 
-    def get(self, user: str, id: str, uri: str) -> Conversation:
+    def get(self, user: str, conversation_id: str, uri: str) -> Conversation:
         """A conversation of this user.
 
         Raises:
             Refusal: 404, the same whether it is deleted, another user's, another app's, or never was.
         """
-        found = self._by_user.get(user, {}).get(id)
+        found = self._by_user.get(user, {}).get(conversation_id)
         if found is None:
             raise not_exists("Conversation", uri)
         return found
@@ -105,6 +105,6 @@ class Conversations:
         """All conversations of a user, in the order in which they began."""
         return list(self._by_user.get(user, {}).values())
 
-    def delete(self, user: str, id: str) -> None:
+    def delete(self, user: str, conversation_id: str) -> None:
         """Forget a conversation; one that is not there, or another user's, is forgotten as well as can be."""
-        self._by_user.get(user, {}).pop(id, None)
+        self._by_user.get(user, {}).pop(conversation_id, None)

@@ -1,4 +1,4 @@
-"""The apps that a simulator serves when it is told of none: one of every mode, and one of every peculiarity."""
+"""The apps of a simulator that is told of none: one of every mode, and one of every peculiarity."""
 
 from __future__ import annotations
 

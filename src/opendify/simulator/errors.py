@@ -64,7 +64,8 @@ def proxy_page(status: int, title: str) -> Page:
     """What nginx answers when it has nobody to ask, or will not take a body."""
     html = (
         f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n"
-        f"<center><h1>{status} {title}</h1></center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n"
+        f"<center><h1>{status} {title}</h1></center>\r\n<hr><center>nginx/1.22.1</center>\r\n"
+        "</body>\r\n</html>\r\n"
     )
     return Page(status, html, "text/html")
 

@@ -1,4 +1,4 @@
-"""What goes wrong on the wire when a prompt asks for it: cut connections, truncated and malformed streams. Pure."""
+"""What goes wrong on the wire when a prompt asks for it: cut, truncated and malformed replies. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opendify.simulator.wire import Signal, Step
 Steps = Generator[Step, None, None]
 
 WORDS = ("cut", "truncate", "malformed", "unknown", "split")
-_ARRIVAL = 0.02  # seconds before a connection is cut: a reset can overtake what was sent just before it
+ARRIVAL = 0.02  # seconds before a connection is cut: a reset can overtake what was sent just before it
 MIDWAY = 3  # deltas, of which the first is empty
 
 _DELTAS = tuple(
@@ -64,7 +64,7 @@ def _break(steps: Steps, asked: Directives) -> Steps:
     if cut is not None and cut[0] in ("headers", "start"):
         if cut[0] == "start":
             yield 0.0, Signal.OPEN
-        yield _ARRIVAL, cut[1]
+        yield ARRIVAL, cut[1]
         return
     deltas = 0
     step = next(steps, None)
@@ -81,7 +81,7 @@ def _break(steps: Steps, asked: Directives) -> Steps:
                 deltas += data.startswith(_DELTAS)
                 if deltas == MIDWAY and data.startswith(_DELTAS):
                     if cut is not None:
-                        yield _ARRIVAL, cut[1]
+                        yield ARRIVAL, cut[1]
                         return
                     if "malformed" in asked:
                         yield 0.0, MALFORMED.get(asked.text("malformed"), MALFORMED["json"])

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID, uuid4
 
 from opendify.simulator.errors import Refusal, invalid
+from opendify.simulator.wire import array
 
 MEGABYTE = 1024 * 1024
 
@@ -183,6 +184,13 @@ class Files:
             "size": len(file.content),
             "url": self.url_of(file),
         }
+
+    def plain(self, value: object) -> object:
+        """A value as JSON, files as Dify describes them, also in a list."""
+        if isinstance(value, File):
+            return self.as_value(value)
+        items = array(value)
+        return value if items is None else [self.plain(item) for item in items]
 
     def _local(self, item: Mapping[str, object], kind: str) -> File:
         file_id = item.get("upload_file_id")

@@ -1,13 +1,13 @@
 """What chatflow and workflow apps send: a graph, run from top to bottom.
 
-The order of events is that of recorded traffic of Dify 1.12.1; where the reference of 1.16 says otherwise, the behaviour
-decides.
+The order of events is that of recorded traffic of Dify 1.12.1; where the reference of 1.16 says otherwise,
+the behaviour decides.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from uuid import uuid4
 
 from opendify.simulator import chat
@@ -18,7 +18,7 @@ from opendify.simulator.nodes import Agent, Answer, Code, Iteration, Loop, Node
 from opendify.simulator.saying import Saying
 from opendify.simulator.turns import Steps, Stopped, Turn
 from opendify.simulator.variables import Selector, Variables
-from opendify.simulator.wire import Step, error_event
+from opendify.simulator.wire import Step, array, error_event
 from opendify.simulator.work import Ran, work
 
 
@@ -71,7 +71,7 @@ class GraphRun:
         yield 0.0, self._event("workflow_started", started)
         try:
             for node in self._spec.graph:
-                yield from _RUN.get(type(node), GraphRun._node)(self, node)
+                yield from self._one(node)
         except Stopped:
             yield from self._stopped()
         except _Failed as failure:
@@ -144,7 +144,7 @@ class GraphRun:
             run = {"task_id": self.turn.task_id, "workflow_run_id": self.turn.run_id}
             self.turn.reply = {**run, "data": {**ended, **times}}
         by = {"created_by": {"id": self.turn.user_id, "user": self.turn.user}}
-        files = [self.turn.plain(file) for file in _files(outputs) if not self._chatflow]
+        files = [self.turn.files.plain(file) for file in _files(outputs) if not self._chatflow]
         exceptions = {"exceptions_count": self._exceptions}
         return self._event("workflow_finished", {**ended, **by, **times, **exceptions, "files": files})
 
@@ -155,13 +155,22 @@ class GraphRun:
         priced = no_usage(0.0, *times) if usage is None else usage.json(round(seconds, 3), *times)
         data = chat.metadata(self.turn, priced, "workflow")
         self.turn.give(answer, data)
-        files = [self.turn.plain(file) for file in self.made]
+        files = [self.turn.files.plain(file) for file in self.made]
         return self.turn.envelope.event("message_end", id=self.turn.message_id, metadata=data, files=files)
 
     # a node
 
-    def _node(self, node: Node) -> Steps:
+    def _one(self, node: Node) -> Steps:
         self._steps_taken += 1
+        match node:
+            case Iteration():
+                return self._iteration(node)
+            case Loop():
+                return self._loop(node)
+            case _:
+                return self._node(node)
+
+    def _node(self, node: Node) -> Steps:
         shown = _Shown(node)
         yield 0.0, self._node_started(shown)
         ran = yield from work(self, node)
@@ -181,9 +190,7 @@ class GraphRun:
         yield 0.0, self._node_finished(shown, ran)
 
     def _iteration(self, node: Iteration) -> Steps:
-        self._steps_taken += 1
-        items = self.variables.get(node.over)
-        numbers = [item for item in items if isinstance(item, int)] if isinstance(items, list) else []
+        numbers = [item for item in array(self.variables.get(node.over)) or [] if isinstance(item, int)]
         round_ = _Round(node, {"iteration_length": len(numbers)}, {"iterator_selector": numbers})
         output: list[object] = []
         yield 0.0, self._event("iteration_started", round_.started())
@@ -202,7 +209,6 @@ class GraphRun:
         yield from self.saying.flush()
 
     def _loop(self, node: Loop) -> Steps:
-        self._steps_taken += 1
         round_ = _Round(node, {"loop_length": node.count}, {"loop_count": node.count, "i": 0})
         yield 0.0, self._event("loop_started", round_.started())
         for index in range(node.rounds):
@@ -265,13 +271,13 @@ class GraphRun:
             "execution_metadata": ran.execution_metadata,
             "created_at": shown.began,
             "finished_at": int(time.time()),
-            "files": [self.turn.plain(file) for file in _files(ran.outputs)],
+            "files": [self.turn.files.plain(file) for file in _files(ran.outputs)],
             **shown.place,
         }
         return self._event("node_finished", data)
 
     def _plain(self, values: Mapping[str, object]) -> dict[str, object]:
-        return {name: self.turn.plain(value) for name, value in values.items()}
+        return {name: self.turn.files.plain(value) for name, value in values.items()}
 
 
 class _Shown:
@@ -347,13 +353,10 @@ class _Round:
         }
 
 
-_RUN: dict[type, Callable[..., Steps]] = {Iteration: GraphRun._iteration, Loop: GraphRun._loop}
-
-
 def _files(values: Mapping[str, object]) -> Iterator[File]:
     """The files among some values."""
     for value in values.values():
-        for item in value if isinstance(value, list) else [value]:
+        for item in array(value) or [value]:
             if isinstance(item, File):
                 yield item
 

@@ -26,7 +26,8 @@ UNICODE = "你好，世界！🌍👨‍👩‍👧‍👦 naïve café — ½ �
 class Directives:
     """The `[[word]]` and `[[word:value]]` of a prompt. The last of a kind counts.
 
-    What stands between `<history>` and `</history>` is a history that the client wrote into its question: it directs nothing.
+    What stands between `<history>` and `</history>` is a history that the client wrote into its question:
+    it directs nothing.
 
     >>> asked = Directives("[[reply:one]] now [[slow:3:0.1]]")
     >>> asked.text("reply"), "slow" in asked, asked.numbers("slow", 10, 1.0), asked.text("lump", "all")
@@ -154,7 +155,8 @@ class Script:
     """What the model will say in one call.
 
     Args:
-        pieces: the tokens: seconds before each, and its text. First and last are empty, as from most providers.
+        pieces: the tokens: seconds before each, and its text. First and last are empty, as from most
+            providers.
         failure: how it fails after the pieces, if it does.
         prompt_tokens: by the simulator's rule, see `count`.
     """

@@ -27,8 +27,8 @@ class LLM:
     Args:
         system: its instruction.
         prompt: what it is asked; directives in it are followed.
-        reasoning_format: `separated` keeps `<think>` out of the node's text: as `reasoning_content` of its outputs,
-            and, in behaviour 1.16, as reasoning_chunk events. `tagged` leaves it in the text.
+        reasoning_format: `separated` keeps `<think>` out of the node's text; it is the `reasoning_content`
+            of its outputs, and, in behaviour 1.16, reasoning_chunk events. `tagged` leaves it in the text.
         files: the file variables that it sees beside the files of the message; None: all that the form has.
         credentials: False fails as a provider without credentials does.
     """

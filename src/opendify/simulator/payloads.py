@@ -1,4 +1,4 @@
-"""What requests must look like. Dify validates with pydantic and shows its messages; so does the simulator. Pure."""
+"""What requests must look like. Dify validates with pydantic and shows its messages, and so do we. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from opendify.simulator.errors import internal, invalid, unreadable, unsupported_media_type
+from opendify.simulator.wire import mapping
 
 _VERSION = re.compile(r"(errors\.pydantic\.dev/)[\d.]+")
 _USER_LENGTH = 255  # the column that Dify keeps users in
@@ -98,8 +99,8 @@ def parsed(content_type: str, body: bytes) -> dict[str, object]:
     """The JSON object in a body.
 
     Raises:
-        Refusal: 415 if it is not declared as JSON, 400 if it is none, 500 if it is not an object, or holds text
-            that no database takes.
+        Refusal: 415 if it is not declared as JSON, 400 if it is none, 500 if it is not an object, or if it
+            holds text that no database takes.
     """
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise unsupported_media_type()
@@ -107,14 +108,15 @@ def parsed(content_type: str, body: bytes) -> dict[str, object]:
         value: object = json.loads(body)
     except ValueError:
         raise unreadable() from None
-    if not isinstance(value, dict):
+    found = mapping(value)
+    if found is None:
         raise internal()
     if b"\\ud" in body or b"\\uD" in body:  # perhaps half of a surrogate pair
         try:
-            json.dumps(value, ensure_ascii=False).encode()
+            json.dumps(found, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise internal() from None
-    return value
+    return found
 
 
 def user_of(body: Mapping[str, object]) -> str:

@@ -32,8 +32,8 @@ class Listener(Protocol):
 class Run:
     """One generation under way.
 
-    It is driven by timers, not by a task: a token costs a timer and a write. As in Dify, a run goes on when nobody listens
-    any more.
+    It is driven by timers, not by a task: a token costs a timer and a write. As in Dify, a run goes on when
+    nobody listens any more.
 
     Args:
         turn: what is answered.
@@ -69,16 +69,20 @@ class Run:
         self._next: bytes | Signal = b""
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
-        if listener is not None:
-            if opening_ping:
-                listener.write(PING)
-            self._ping_timer = self._loop.call_at(self._hold + ping, self._send_ping)
-        self._take()
+        self._opening_ping = opening_ping
 
     @property
     def over(self) -> bool:
         """Is it through?"""
         return self.done.done()
+
+    def start(self) -> None:
+        """Begin to play."""
+        if self._listener is not None:
+            if self._opening_ping:
+                self._listener.write(PING)
+            self._ping_timer = self._loop.call_at(self._hold + self._ping, self._send_ping)
+        self._take()
 
     def stop(self) -> None:
         """End it as a stop call does: no more tokens, but a proper end."""

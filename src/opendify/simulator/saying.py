@@ -1,4 +1,4 @@
-"""What a graph says while it runs: the texts of its answer or end nodes, in order, as soon as they are known."""
+"""What a graph says while it runs: the texts of its answer or end nodes, in order and as soon as they can."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _Segment = tuple[Selector, str | None]
 class Saying:
     """The text that a run sends.
 
-    As in Dify, a text is sent when all before it is: a plain text at once, a variable when its node has given it, that of a
-    model token by token. What stands behind an iteration or a loop waits for its end.
+    As in Dify, a text is sent when all before it is: a plain text at once, a variable when its node has
+    given it, a model's token by token. What stands behind an iteration or a loop waits for its end.
 
     Args:
         turn: for the envelope of its events.

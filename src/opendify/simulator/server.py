@@ -1,4 +1,4 @@
-"""The simulator over HTTP: listening, reading requests, writing replies. All of its I/O is here."""
+"""The simulated Dify over HTTP. All sockets are here."""
 
 from __future__ import annotations
 
@@ -6,210 +6,105 @@ import asyncio
 import re
 import socket
 import struct
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import asdict, dataclass
-from types import TracebackType
-from typing import Self, TypeVar
+from dataclasses import asdict
 
 from aiohttp import BodyPartReader, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 
 from opendify.simulator import faults
-from opendify.simulator.apps import VERSIONS, AppSpec, Behaviour
+from opendify.simulator.apps import VERSIONS
 from opendify.simulator.counts import Counts
-from opendify.simulator.defaults import default_apps
 from opendify.simulator.errors import NOT_FOUND_PAGE, Page, Refusal
+from opendify.simulator.operations import ROUTES
 from opendify.simulator.runs import Run
-from opendify.simulator.service import Generation, Part, Reply, Request, Service
+from opendify.simulator.service import Generation, Part, Reply, Request, Route, Service
 from opendify.simulator.wire import Signal, compact, spaced
 
 _KEEP_ALIVE = 2.0  # seconds: gunicorn's, as Dify ships it (measured on 1.12.1)
 _BODY_LIMIT = 128 * 1024 * 1024
-_SLOW = 256 * 1024  # bytes not yet taken by a reader
+_SLOW = 256 * 1024  # bytes that a reader has not yet taken
 _CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Env, X-Trace-Id, X-Version"}
 _METHODS = "DELETE, GET, OPTIONS, PATCH, POST, PUT"
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation: where it is, and what answers it."""
-
-    method: str
-    path: str
-    operation: Callable[..., Reply | Generation]
-
-    @property
-    def name(self) -> str:
-        """As it is counted: `POST /chat-messages/{task_id}/stop`."""
-        return f"{self.method} {self.path}"
+_JSON = "application/json"
 
 
-_PARAMETER = {
-    "conversation_id": r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}",  # another id is another path: 404 in HTML
-}
+class Server:
+    """A listening Dify.
 
-ROUTES = (
-    Route("GET", "/info", Service.info),
-    Route("GET", "/parameters", Service.parameters),
-    Route("GET", "/meta", Service.meta),
-    Route("GET", "/site", Service.site),
-    Route("POST", "/chat-messages", Service.chat),
-    Route("POST", "/chat-messages/{task_id}/stop", Service.stop),
-    Route("POST", "/completion-messages", Service.completion),
-    Route("POST", "/completion-messages/{task_id}/stop", Service.stop),
-    Route("POST", "/workflows/run", Service.workflow),
-    Route("POST", "/workflows/{workflow_id}/run", Service.workflow),
-    Route("POST", "/workflows/tasks/{task_id}/stop", Service.stop),
-    Route("GET", "/conversations", Service.conversations),
-    Route("DELETE", "/conversations/{conversation_id}", Service.delete_conversation),
-    Route("GET", "/messages", Service.messages),
-    Route("POST", "/files/upload", Service.upload),
-)
-FILES = (
-    Route("GET", "/files/{file_id}/file-preview", Service.preview),
-    Route("GET", "/files/tools/{file_id}.{extension}", Service.tool_file),
-)
-"""Outside of /v1: what signed URLs point to."""
-
-
-def _pattern(route: Route, prefix: str) -> re.Pattern[str]:
-    def group(match: re.Match[str]) -> str:
-        name = match.group(1)
-        return f"(?P<{name}>{_PARAMETER.get(name, '[^/.]+' if name == 'extension' else '[^/]+?')})"
-
-    return re.compile(re.sub(r"\{(\w+)\}", group, prefix + route.path))
-
-
-_PATTERNS = [
-    *((_pattern(route, "/v1"), route) for route in ROUTES),
-    *((_pattern(route, ""), route) for route in FILES),
-]
-_PLAIN = {(route.method, f"/v1{route.path}"): route for route in ROUTES if "{" not in route.path}
-
-
-class _Stream:
-    """A streamed reply: the listener of a run.
-
-    The status goes out with the first event, as gunicorn does it. From then on each event is written to the
-    transport as one HTTP chunk, without a task switch.
+    Args:
+        service: what it answers.
+        naming_delay: seconds before the first byte of a conversation that gets a name.
+        ping: seconds between two pings of a stream.
     """
 
-    def __init__(self, request: web.BaseRequest) -> None:
-        self._request = request
-        self._transport: asyncio.Transport | None = None
-        self._first: list[bytes] = []
-        self.ready = asyncio.Event()
-        self.ended: Signal | None = None
-
-    def write(self, data: bytes) -> None:
-        if self._transport is None:
-            self._first.append(data)
-            self.ready.set()
-        else:
-            self._transport.write(b"%X\r\n%b\r\n" % (len(data), data))
-
-    def signal(self, signal: Signal) -> None:
-        if signal is not Signal.OPEN:
-            self.ended = signal
-        self.ready.set()
-
-    def full(self) -> bool:
-        return self._transport is not None and self._transport.get_write_buffer_size() > _SLOW
-
-    async def open(self, response: web.StreamResponse) -> None:
-        """Send the head, and what is there already; from now on write straight to the transport."""
-        await self.ready.wait()
-        if self.ended is not None and not self._first:
-            return
-        await response.prepare(self._request)
-        await response.write(self._first.pop(0) if self._first else b"")
-        self._transport = _transport(self._request)
-        for data in self._first:
-            self.write(data)
-
-
-class _Server:
-    """A listening simulator, in the running loop."""
-
-    def __init__(
-        self,
-        apps: Sequence[AppSpec],
-        behaviour: Behaviour,
-        pace: float,
-        naming_delay: float,
-        ping: float,
-    ) -> None:
-        self.service = Service(apps, behaviour, pace)
+    def __init__(self, service: Service, *, naming_delay: float, ping: float) -> None:
+        self.service = service
+        self.port = 0
         self._naming_delay = naming_delay
         self._ping = ping
-        self._head = {"X-Version": VERSIONS[behaviour], "X-Env": "PRODUCTION"}
-        self._server: web.Server | None = None
-        self._runner: web.ServerRunner | None = None
-        self.port = 0
-
-    async def start(self, host: str, port: int) -> None:
+        self._head = {"X-Version": VERSIONS[service.behaviour], "X-Env": "PRODUCTION"}
         self._server = web.Server(
             self._answer,
             request_factory=_request,
-            handler_cancellation=True,
+            handler_cancellation=True,  # so that a client's going is noticed at once
             keepalive_timeout=_KEEP_ALIVE,
             access_log=None,
         )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=0)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the port is taken, or is not ours to take.
+        """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
         self.port = self._runner.addresses[0][1]
         self.service.files.url = f"http://{host}:{self.port}"
 
     async def close(self) -> None:
+        """Give up all runs and connections."""
         for run in list(self.service.runs.values()):
             run.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._runner.cleanup()
 
     def counts(self) -> Counts:
+        """What was asked so far."""
         return self.service.tally.snapshot(
-            running=len(self.service.runs),
-            open_connections=len(self._server.connections) if self._server else 0,
+            running=len(self.service.runs), open_connections=len(self._server.connections)
         )
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.path
         if path.startswith("/_simulator/"):
-            return self._own(request, path)
+            return self._own(request.method, path)
         if request.method == "OPTIONS":
             return self._preflight(request, path)
-        route, parameters = self._route(request.method, path)
+        route, parameters = _find(request.method, path)
         if route is None:
             return self._lost(path)
         self.service.tally.calls[route.name] += 1
         try:
-            read = await _read(request, path)
-            reply = route.operation(self.service, read, **parameters)
+            reply = route.operation(self.service, await _read(request, path, parameters))
             if isinstance(reply, Generation):
                 return await self._generate(request, reply)
         except Refusal as refusal:
-            headers = {**self._head, **_CORS, **refusal.headers}
-            return _response(refusal.status, refusal.body(), refusal.content_type, headers)
-        return _response(
-            reply.status, reply.body, reply.content_type, {**self._head, **_CORS, **reply.headers}
-        )
+            reply = Reply(refusal.body(), refusal.status, refusal.content_type, refusal.headers)
+        return _response(reply, {**self._head, **_CORS})
 
     async def _generate(self, request: web.BaseRequest, generation: Generation) -> web.StreamResponse:
-        turn = generation.turn
+        turn, app, runs = generation.turn, generation.app, self.service.runs
         stream = _Stream(request) if turn.streaming else None
-        app = generation.app
-        app.running += 1
 
         def over(run: Run) -> None:
             app.running -= 1
-            self.service.runs.pop(turn.task_id, None)
+            runs.pop(turn.task_id, None)
             if stream is not None:
                 stream.ready.set()
 
@@ -219,11 +114,13 @@ class _Server:
             listener=stream,
             hold=self._naming_delay if generation.named else 0.0,
             ping=self._ping,
+            # An opening ping of graph apps is told of newer Dify.
             opening_ping=turn.behaviour == "1.16" and bool(turn.spec.graph),
             over=over,
         )
-        if not run.over:
-            self.service.runs[turn.task_id] = run
+        app.running += 1
+        runs[turn.task_id] = run
+        run.start()
         try:
             if stream is None:
                 return await self._blocking(request, run)
@@ -234,8 +131,8 @@ class _Server:
             raise
 
     async def _streaming(self, request: web.BaseRequest, run: Run, stream: _Stream) -> web.StreamResponse:
-        response = web.StreamResponse(headers={**self._head, **_CORS, "Connection": "keep-alive"})
-        response.headers["Content-Type"] = "text/event-stream; charset=utf-8"
+        headers = {**self._head, **_CORS, "Connection": "keep-alive"}
+        response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream; charset=utf-8"})
         response.enable_chunked_encoding()
         self.service.tally.open_streams += 1
         try:
@@ -254,12 +151,12 @@ class _Server:
     async def _blocking(self, request: web.BaseRequest, run: Run) -> web.StreamResponse:
         await asyncio.shield(run.done)
         turn = run.turn
-        headers = {**self._head, **_CORS}
+        head = {**self._head, **_CORS}
         if turn.refusal is not None:
-            return _response(turn.refusal.status, turn.refusal.body(), "application/json", headers)
+            return _response(Reply(turn.refusal.body(), turn.refusal.status), head)
         body = faults.broken_body(spaced(turn.reply), turn.asked)
+        response = _response(Reply(body, content_type=f"{_JSON}; charset=utf-8"), head)
         cut = faults.place_and_signal(turn.asked)
-        response = _response(200, body, "application/json; charset=utf-8", headers)
         if cut is None:
             return response
         place, signal = cut
@@ -268,192 +165,120 @@ class _Server:
             partial.content_length = len(body)
             await partial.prepare(request)
             await partial.write(body[: len(body) // 2] if place == "midway" else b"")
+            await asyncio.sleep(faults.ARRIVAL)
+        # A body of a known length can only end too early: by FIN where a stream would end cleanly.
         _cut(request, Signal.RST if signal is Signal.RST else Signal.FIN)
         return partial
 
-    def _route(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-        plain = _PLAIN.get((method, path))
-        if plain is not None:
-            return plain, {}
-        for pattern, route in _PATTERNS:
-            if route.method == method and (match := pattern.fullmatch(path)):
-                return route, match.groupdict()
-        return None, {}
-
     def _lost(self, path: str) -> web.StreamResponse:
-        """No such operation: 405 if there is another method for the path, else 404, in HTML."""
-        if any(pattern.fullmatch(path) for pattern, _ in _PATTERNS):
+        """No such operation: 405 if there is another method for the path, else 404 in HTML."""
+        if _methods(path):
             refusal = Refusal(405, "method_not_allowed", "The method is not allowed for the requested URL.")
-            return _response(405, refusal.body(), refusal.content_type, self._head)
-        page = Page(404, NOT_FOUND_PAGE)
-        headers = {**self._head, **(_CORS if path == "/v1/" else {})}
-        return _response(404, page.body(), page.content_type, headers)
+            return _response(Reply(refusal.body(), 405), self._head)
+        page = Reply(NOT_FOUND_PAGE.encode(), 404, Page.content_type)
+        return _response(page, {**self._head, **(_CORS if path == "/v1/" else {})})
 
     def _preflight(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
-        methods = [route.method for pattern, route in _PATTERNS if pattern.fullmatch(path)]
+        methods = _methods(path)
         if not methods:
             return self._lost(path)
-        asked = request.headers.get("Access-Control-Request-Headers")
-        allowed = ", ".join(sorted(name.strip() for name in asked.split(","))) if asked else None
         headers = {**self._head, **_CORS, "Allow": ", ".join([*methods, "OPTIONS"])}
         if origin := request.headers.get("Origin"):
             headers["Access-Control-Allow-Origin"] = origin
         if request.headers.get("Access-Control-Request-Method"):
-            headers |= {"Access-Control-Allow-Methods": _METHODS}
-            headers |= {"Access-Control-Allow-Headers": allowed} if allowed else {}
-        return _response(200, b"", "text/html; charset=utf-8", headers)
+            headers["Access-Control-Allow-Methods"] = _METHODS
+        if asked := request.headers.get("Access-Control-Request-Headers"):
+            headers["Access-Control-Allow-Headers"] = ", ".join(sorted(re.findall(r"[^\s,]+", asked)))
+        return _response(Reply(b"", content_type="text/html; charset=utf-8"), headers)
 
-    def _own(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+    def _own(self, method: str, path: str) -> web.StreamResponse:
         """The simulator's own two operations."""
-        match request.method, path:
+        match method, path:
             case "GET", "/_simulator/counts":
-                return _response(200, compact(asdict(self.counts())), "application/json", {})
+                return _response(Reply(compact(asdict(self.counts()))), {})
             case "POST", "/_simulator/reset":
                 self.service.tally.reset()
-                return _response(204, b"", "application/json", {})
+                return _response(Reply(b"", 204), {})
             case _:
-                return _response(404, Page(404, NOT_FOUND_PAGE).body(), Page.content_type, {})
+                return _response(Reply(NOT_FOUND_PAGE.encode(), 404, Page.content_type), {})
 
 
-class Simulator:
-    """A Dify in this process: apps of every mode, a scripted model, faults on request, and counts.
+class _Stream:
+    """A streamed reply: the listener of a run.
 
-    As a context manager it listens in a thread of its own; as an async one, in the running loop.
-
-    Args:
-        apps: what it serves; `default_apps` if not given.
-        behaviour: which Dify: `1.12` (as recorded) or `1.16` (as documented).
-        pace: seconds per token of the scripted model; 0 is as fast as possible.
-        port: where to listen on `host`; 0 takes a free one.
-        naming_delay: seconds that the first turn of a conversation waits unless `auto_generate_name` is false
-            (Dify 1.12.1 takes one).
-        ping: seconds between two pings of a stream.
-
-    >>> with Simulator(pace=0) as dify:
-    ...     sorted(dify.keys)[:3], dify.counts().calls
-    (['agent', 'annotated', 'chat'], {})
+    As under gunicorn, the status goes out with the first event. From then on each event is written to the
+    transport as one HTTP chunk, without a task switch.
     """
 
-    def __init__(
-        self,
-        apps: Sequence[AppSpec] | None = None,
-        *,
-        behaviour: Behaviour = "1.12",
-        pace: float = 0.02,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        naming_delay: float = 1.0,
-        ping: float = 10.0,
-    ) -> None:
-        self.apps = tuple(default_apps(behaviour) if apps is None else apps)
-        self._host = host
-        self._port = port
-        self._settings = (self.apps, behaviour, pace, naming_delay, ping)
-        self._server: _Server | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+    def __init__(self, request: web.BaseRequest) -> None:
+        self.ready = asyncio.Event()
+        """There is something to send, or it is over."""
+        self.ended: Signal | None = None
+        self._request = request
+        self._transport: asyncio.WriteTransport | None = None
+        self._early: list[bytes] = []
 
-    @property
-    def base_url(self) -> str:
-        """Where it listens, with `/v1`."""
-        return f"{self.url}/v1"
+    def write(self, data: bytes) -> None:
+        if self._transport is None:
+            self._early.append(data)
+            self.ready.set()
+        else:
+            self._transport.write(b"%X\r\n%b\r\n" % (len(data), data))
 
-    @property
-    def url(self) -> str:
-        """Where it listens, without `/v1`: the simulator's own operations and files are under this."""
-        return f"http://{self._host}:{self._running().port}"
+    def signal(self, signal: Signal) -> None:
+        if signal is not Signal.OPEN:
+            self.ended = signal
+        self.ready.set()
 
-    @property
-    def keys(self) -> dict[str, str]:
-        """The API key of each app, by nickname."""
-        return {spec.nickname: spec.app_key for spec in self.apps}
+    def full(self) -> bool:
+        return self._transport is not None and self._transport.get_write_buffer_size() > _SLOW
 
-    def counts(self) -> Counts:
-        """What it was asked so far."""
-        return self._ask(self._running().counts)
-
-    def reset(self) -> None:
-        """Count from zero. Conversations and files stay."""
-        self._ask(self._running().service.tally.reset)
-
-    async def __aenter__(self) -> Self:
-        self._server = _Server(*self._settings)
-        await self._server.start(self._host, self._port)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        server, self._server = self._running(), None
-        await server.close()
-
-    def __enter__(self) -> Self:
-        self._loop = _new_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="dify-simulator", daemon=True)
-        self._thread.start()
-        try:
-            asyncio.run_coroutine_threadsafe(self.__aenter__(), self._loop).result()
-        except BaseException:
-            self._end_thread()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._loop is not None:
-            asyncio.run_coroutine_threadsafe(self.__aexit__(kind, error, trace), self._loop).result()
-        self._end_thread()
-
-    def _end_thread(self) -> None:
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-        self._loop = self._thread = None
-
-    def _ask(self, question: Callable[[], _T]) -> _T:
-        """Ask in the simulator's own thread, where nothing changes meanwhile."""
-        if self._loop is None:
-            return question()
-        answer: Future[_T] = Future()
-        self._loop.call_soon_threadsafe(lambda: answer.set_result(question()))
-        return answer.result()
-
-    def _running(self) -> _Server:
-        if self._server is None:
-            raise RuntimeError(
-                "The simulator is not running: use it as a context manager, `with Simulator() as dify:`."
-            )
-        return self._server
+    async def open(self, response: web.StreamResponse) -> None:
+        """Send the status, and what there is by then; from now on write straight to the transport."""
+        await self.ready.wait()
+        if self.ended is not None and not self._early:
+            return
+        await response.prepare(self._request)
+        first, *others = self._early or [b""]
+        await response.write(first)
+        transport = self._request.transport
+        if not isinstance(transport, asyncio.WriteTransport):
+            raise ConnectionResetError("The client went away before the first event.")
+        self._transport = transport
+        for data in others:
+            self.write(data)
 
 
-async def serve(
-    host: str = "127.0.0.1",
-    port: int = 5001,
-    *,
-    apps: Sequence[AppSpec] | None = None,
-    behaviour: Behaviour = "1.12",
-    pace: float = 0.02,
-    started: Callable[[Simulator], None] | None = None,
-) -> None:
-    """Run a simulator until the task is cancelled: what `opendify simulate` does.
+def _pattern(route: Route) -> re.Pattern[str]:
+    """A path with its parameters; a conversation is an UUID, anything else in its place is another path."""
 
-    Args:
-        host: the address to listen on.
-        port: the port; 0 takes a free one.
-        apps: what it serves; `default_apps` if not given.
-        behaviour: which Dify.
-        pace: the model's seconds per token.
-        started: called once it listens, for instance to print its URL and keys.
+    def group(match: re.Match[str]) -> str:
+        name = match.group(1)
+        kind = {
+            "conversation_id": "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+            "file_id": "[^/.]+",
+        }
+        return f"(?P<{name}>{kind.get(name, '[^/]+')})"
 
-    Raises:
-        OSError: the port is taken.
-    """
-    async with Simulator(apps, behaviour=behaviour, pace=pace, host=host, port=port) as dify:
-        if started is not None:
-            started(dify)
-        await asyncio.Event().wait()
+    return re.compile(re.sub(r"\{(\w+)\}", group, (route.prefix + route.path).replace(".", r"\.")))
+
+
+_PLAIN = {(route.method, route.prefix + route.path): route for route in ROUTES if "{" not in route.path}
+_PATTERNS = [(_pattern(route), route) for route in ROUTES]
+
+
+def _find(method: str, path: str) -> tuple[Route | None, dict[str, str]]:
+    plain = _PLAIN.get((method, path))
+    if plain is not None:
+        return plain, {}
+    for pattern, route in _PATTERNS:
+        if route.method == method and (match := pattern.fullmatch(path)):
+            return route, match.groupdict()
+    return None, {}
+
+
+def _methods(path: str) -> list[str]:
+    return [route.method for pattern, route in _PATTERNS if pattern.fullmatch(path)]
 
 
 def _request(
@@ -468,41 +293,31 @@ def _request(
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_BODY_LIMIT)
 
 
-async def _read(request: web.BaseRequest, path: str) -> Request:
+async def _read(request: web.BaseRequest, path: str, parameters: dict[str, str]) -> Request:
     parts: list[Part] = []
     body = b""
     if request.content_type == "multipart/form-data":
         async for part in await request.multipart():
             if isinstance(part, BodyPartReader):
-                content = bytes(await part.read())
-                mime_type = part.headers.get("Content-Type", "")
+                content, mime_type = bytes(await part.read()), part.headers.get("Content-Type", "")
                 parts.append(Part(part.name or "", content, part.filename, mime_type))
     elif request.body_exists:
         body = await request.read()
     return Request(
-        request.method,
-        path,
-        dict(request.rel_url.query),
-        {name.lower(): value for name, value in request.headers.items()},
-        body,
-        request.content_type if "Content-Type" in request.headers else "",
-        parts,
-    )
-
-
-def _response(status: int, body: bytes, content_type: str, headers: dict[str, str]) -> web.Response:
-    return web.Response(
-        status=status,
+        method=request.method,
+        path=path,
+        query=dict(request.rel_url.query),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        parameters=parameters,
         body=body,
-        headers={"Content-Type": content_type, "Connection": "keep-alive", **headers},
+        content_type=request.content_type if "Content-Type" in request.headers else "",
+        parts=parts,
     )
 
 
-def _transport(request: web.BaseRequest) -> asyncio.Transport:
-    transport = request.transport
-    if transport is None:
-        raise ConnectionResetError("the client has gone")
-    return transport  # type: ignore[return-value]
+def _response(reply: Reply, headers: dict[str, str]) -> web.Response:
+    kind = {"Content-Type": reply.content_type, "Connection": "keep-alive"}
+    return web.Response(status=reply.status, body=reply.body, headers={**kind, **headers, **reply.headers})
 
 
 def _cut(request: web.BaseRequest, how: Signal) -> None:
@@ -513,14 +328,6 @@ def _cut(request: web.BaseRequest, how: Signal) -> None:
         transport.close()
         return
     sock: socket.socket | None = transport.get_extra_info("socket")
-    if sock is not None:  # a linger of zero makes the kernel send RST
+    if sock is not None:  # a linger of zero seconds makes the kernel send RST
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:  # not on Windows
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()

@@ -6,7 +6,6 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
 from uuid import uuid4
 
 from opendify.simulator.apps import AppSpec, Behaviour
@@ -14,8 +13,7 @@ from opendify.simulator.conversations import Conversation, Message, MessageFile
 from opendify.simulator.errors import Refusal
 from opendify.simulator.files import File, Files, red_square
 from opendify.simulator.model import FAILURES, Directives, Prompt, Said, Script, write
-from opendify.simulator.wire import Envelope, Step
-
+from opendify.simulator.wire import Envelope, Step, array
 
 Steps = Generator[Step, None, None]
 
@@ -148,21 +146,13 @@ class Turn:
     @cached_property
     def files_given(self) -> tuple[File, ...]:
         """The files of this turn: those of the message and those of the form."""
-        given = [item for value in self.inputs.values() for item in _listed(value)]
+        given = [item for value in self.inputs.values() for item in array(value) or [value]]
         return (*self.attached, *(item for item in given if isinstance(item, File)))
 
     @cached_property
     def plain_inputs(self) -> dict[str, object]:
         """The inputs as JSON, files as Dify describes them."""
-        return {name: self.plain(value) for name, value in self.inputs.items()}
-
-    def plain(self, value: object) -> object:
-        """A value as JSON, files as Dify describes them."""
-        if isinstance(value, File):
-            return self.files.as_value(value)
-        if isinstance(value, list):
-            return [self.plain(item) for item in _listed(value)]
-        return value
+        return {name: self.files.plain(value) for name, value in self.inputs.items()}
 
     def draw(self) -> MessageFile:
         """An image that the app makes; it belongs to the message."""
@@ -208,7 +198,3 @@ class Turn:
             "metadata": dict(metadata),
             "created_at": self.message.created_at,
         }
-
-
-def _listed(value: object) -> list[object]:
-    return cast("list[object]", value) if isinstance(value, list) else [value]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 from opendify.simulator.files import File, Files
+from opendify.simulator.wire import array
 
 Selector = tuple[str, str]
 """Node and name: `("llm", "text")`."""
@@ -74,10 +74,14 @@ class Variables:
         return "".join(part if isinstance(part, str) else self.text(part) for part in parts(text))
 
     def text(self, where: Selector) -> str:
-        """A variable as text: files as markdown, lists as lists, objects as JSON (as Dify 1.12.1 writes them)."""
+        """A variable as text, as Dify writes it: files as markdown, lists as lists, objects as JSON."""
         return self._text(self._values.get(where))
 
     def _text(self, value: object) -> str:
+        items = array(value)
+        if items is not None:
+            mark = "" if any(isinstance(item, File) for item in items) else "- "
+            return "\n".join(mark + self._text(item) for item in items)
         match value:
             case None:
                 return ""
@@ -86,10 +90,6 @@ class Variables:
             case File():
                 link = f"[{value.name}]({self._files.url_of(value)})"
                 return f"!{link}" if value.type == "image" else link
-            case list():
-                items = cast("list[object]", value)  # what is inside is JSON or files, either way object
-                mark = "" if any(isinstance(item, File) for item in items) else "- "
-                return "\n".join(mark + self._text(item) for item in items)
             case dict():
                 return json.dumps(value, indent=2, ensure_ascii=False)
             case _:

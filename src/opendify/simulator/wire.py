@@ -1,8 +1,8 @@
 """What the simulator writes, byte for byte: Dify's three ways to write JSON, and its events. Pure.
 
 Dify is not of one piece: server-sent events, blocking answers of a generation and all other replies are
-written by three different encoders (seen on the wire of Dify 1.12.1), and a client that compares bytes, counts
-lengths or splits lines meets all three.
+written by three different encoders (seen on the wire of Dify 1.12.1). A client that compares bytes or
+splits lines meets all three.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import cast
 
 PING = b"event: ping\n\n"  # the whole event: no data line, no id
 
@@ -55,6 +56,16 @@ def escaped(value: object) -> bytes:
     b'{"url":"http:\\/\\/x\\/\\u00e9"}\n'
     """
     return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode() + b"\n"
+
+
+def array(value: object) -> list[object] | None:
+    """The value, if it is a JSON array."""
+    return cast("list[object]", value) if isinstance(value, list) else None  # whatever is inside is an object
+
+
+def mapping(value: object) -> dict[str, object] | None:
+    """The value, if it is a JSON object."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None  # JSON knows no other keys
 
 
 class Envelope:

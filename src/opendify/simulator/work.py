@@ -177,19 +177,20 @@ def _seen(run: Place, node: LLM) -> tuple[File, ...]:
 
 def _prompts(run: Place, system: str, prompt: str, seen: tuple[File, ...]) -> list[dict[str, object]]:
     """The prompt as the process data of a node shows it."""
-    files = [
+    shown = [
         {"type": file.type, "data": f"data:{file.type}...[TRUNCATED]...", "detail": "high"} for file in seen
     ]
-    none = list[object]()
-    messages: list[dict[str, object]] = [{"role": "system", "text": system, "files": none}]
-    messages += [{"role": said.role, "text": said.content, "files": none} for said in run.turn.history]
+
+    def message(role: str, text: str, files: list[dict[str, str]]) -> dict[str, object]:
+        return {"role": role, "text": text, "files": files}
+
+    before = [
+        message("system", system, []),
+        *(message(said.role, said.content, []) for said in run.turn.history),
+    ]
     if run.turn.attached:  # files of the message itself stand in a message of their own
-        user: list[dict[str, object]] = [
-            {"role": "user", "text": prompt, "files": none},
-            {"role": "user", "text": "", "files": files},
-        ]
-        return messages + user
-    return [*messages, {"role": "user", "text": prompt, "files": files}]
+        return [*before, message("user", prompt, []), message("user", "", shown)]
+    return [*before, message("user", prompt, shown)]
 
 
 def _agent(run: Place, node: Agent) -> Work:

@@ -1,0 +1,140 @@
+"""Conversations and their messages: listed, and deleted."""
+
+from __future__ import annotations
+
+from opendify.simulator.apps import CHAT_MODES
+from opendify.simulator.conversations import NO_PARENT, Conversation, Message, Thought
+from opendify.simulator.errors import not_chat_app, not_exists
+from opendify.simulator.files import Files
+from opendify.simulator.payloads import (
+    ConversationListQuery,
+    MessageListQuery,
+    parsed,
+    user_of,
+    validated,
+)
+from opendify.simulator.service import DEFAULT_USER, App, Reply, Request, Route, Service
+from opendify.simulator.wire import escaped
+
+
+def list_conversations(service: Service, request: Request) -> Reply:
+    """GET /conversations."""
+    app = _chat_app(service, request)
+    query = validated(ConversationListQuery, request.query)
+    found = app.conversations.of(request.query.get("user") or DEFAULT_USER)
+    created = query.sort_by.endswith("created_at")
+    found.sort(key=lambda c: c.created_at if created else c.updated_at)
+    if query.sort_by.startswith("-"):
+        found.reverse()
+    if query.last_id is not None:
+        at = next((at for at, conversation in enumerate(found) if conversation.id == query.last_id), None)
+        if at is None:
+            raise not_exists("Last Conversation", request.path)
+        found = found[at + 1 :]
+    page = found[: query.limit]
+    return _page(query.limit, len(found) > len(page), [_conversation(conversation) for conversation in page])
+
+
+def delete_conversation(service: Service, request: Request) -> Reply:
+    """DELETE /conversations/{conversation_id}."""
+    app, body = service.app(request), parsed(request.content_type, request.body)
+    user = user_of(body)
+    if app.spec.mode not in CHAT_MODES:
+        raise not_chat_app()
+    app.conversations.delete(user, request.parameters["conversation_id"])
+    return Reply(b"", 204)
+
+
+def list_messages(service: Service, request: Request) -> Reply:
+    """GET /messages: the newest, oldest first."""
+    app = _chat_app(service, request)
+    query = validated(MessageListQuery, request.query)
+    user = request.query.get("user") or DEFAULT_USER
+    conversation = app.conversations.get(user, query.conversation_id or "", request.path)
+    found = conversation.messages
+    if query.first_id is not None:
+        at = next((at for at, message in enumerate(found) if message.id == query.first_id), None)
+        if at is None:
+            raise not_exists("First Message", request.path)
+        found = found[:at]
+    page = found[-query.limit :]
+    data = [_message(service.files, conversation, message) for message in page]
+    return _page(query.limit, len(found) > len(page), data)
+
+
+ROUTES = (
+    Route("GET", "/conversations", list_conversations),
+    Route("DELETE", "/conversations/{conversation_id}", delete_conversation),
+    Route("GET", "/messages", list_messages),
+)
+
+
+def _chat_app(service: Service, request: Request) -> App:
+    app = service.app(request)
+    if app.spec.mode not in CHAT_MODES:
+        raise not_chat_app()
+    return app
+
+
+def _page(limit: int, has_more: bool, data: list[dict[str, object]]) -> Reply:
+    return Reply(escaped({"limit": limit, "has_more": has_more, "data": data}))
+
+
+def _conversation(conversation: Conversation) -> dict[str, object]:
+    return {
+        "id": conversation.id,
+        "name": conversation.name,
+        "inputs": conversation.inputs,
+        "status": "normal",
+        "introduction": conversation.introduction,
+        "created_at": conversation.created_at,
+        "updated_at": conversation.updated_at,
+    }
+
+
+def _message(files: Files, conversation: Conversation, message: Message) -> dict[str, object]:
+    kept = [
+        {
+            "id": kept.id,
+            "filename": kept.file.name,
+            "type": kept.file.type,
+            "url": files.url_of(kept.file),
+            "mime_type": kept.file.mime_type,
+            "size": len(kept.file.content),
+            "transfer_method": kept.file.transfer_method,
+            "belongs_to": kept.belongs_to,
+            "upload_file_id": kept.file.id or None,
+        }
+        for kept in message.files
+    ]
+    return {
+        "id": message.id,
+        "conversation_id": conversation.id,
+        "parent_message_id": NO_PARENT,
+        "inputs": message.inputs,
+        "query": message.query,
+        "answer": message.answer,
+        "feedback": None,
+        "retriever_resources": message.retriever_resources,
+        "created_at": message.created_at,
+        "agent_thoughts": [_thought(message, thought) for thought in message.thoughts],
+        "message_files": kept,
+        "status": message.status,
+        "error": message.error,
+    }
+
+
+def _thought(message: Message, thought: Thought) -> dict[str, object]:
+    return {
+        "id": thought.id,
+        "chain_id": None,
+        "message_id": message.id,
+        "position": thought.position,
+        "thought": thought.thought,
+        "tool": thought.tool,
+        "tool_labels": thought.tool_labels,
+        "tool_input": thought.tool_input,
+        "created_at": thought.created_at,
+        "observation": thought.observation,
+        "files": thought.files,
+    }
