@@ -114,8 +114,20 @@ class _AiohttpResponse:
         try:
             return await self._content.readany()
         except _ERRORS as error:
+            if unread := self._unread():
+                return unread
             failure = _translated(error, self._request)
         raise failure
+
+    def _unread(self) -> bytes:
+        """What had arrived before the connection broke, which aiohttp keeps back once it knows of that."""
+        content = self._content
+        if (broken := content.exception()) is None:
+            return b""
+        content.set_exception(None)  # type: ignore[arg-type]  # no other way to look past it
+        unread = content.read_nowait()
+        content.set_exception(broken)
+        return unread
 
     async def read(self) -> bytes:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from opendify import AsyncDify, AsyncHttpxTransport, AsyncTransport, Dify, HttpxTransport
+from opendify import AsyncDify, AsyncHttpxTransport, AsyncTransport, Dify, DifyError, HttpxTransport
 from opendify.aiohttp import AiohttpTransport
 
 from .wire_server import WireServer
@@ -100,6 +100,13 @@ async def transport(request: pytest.FixtureRequest) -> AsyncIterator[AsyncTransp
     await made.aclose()
 
 
-async def say(reader: Any) -> str:
-    """The text of all events of a stream."""
-    return "".join([event.text async for event in reader])
+async def follow(stream: Any) -> tuple[list[Any], DifyError | None]:
+    """The events of a stream, and what it ended with."""
+    seen: list[Any] = []
+    async with stream as reader:
+        try:
+            async for told in reader:
+                seen += [told]
+        except DifyError as failure:
+            return seen, failure
+    return seen, None

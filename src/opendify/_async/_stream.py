@@ -51,7 +51,8 @@ class AsyncStream(Generic[E]):
         self._course = call.course()
         self._payloads: deque[bytes] = deque()
         self._response: AsyncResponse | None = None
-        self._ended = False
+        self._ended = False  # the body has
+        self._over = False  # nothing more will be yielded
 
     async def __aenter__(self) -> Self:
         if self._response is not None:
@@ -66,7 +67,7 @@ class AsyncStream(Generic[E]):
 
     async def aclose(self) -> None:
         """Close the connection. The run at Dify goes on; `stop` ends it."""
-        self._ended = True
+        self._ended = self._over = True
         if self._response is not None:
             await self._response.aclose()
 
@@ -106,35 +107,37 @@ class AsyncStream(Generic[E]):
         return self
 
     async def __anext__(self) -> E:
-        while not self._payloads:
-            try:
-                payloads = await self.read()
-            except TruncatedStreamError:
-                # What is lost after the last word is the end of the connection, not of the answer.
-                if not self._course.complete:
-                    raise
-                payloads = None
-                self._ended = True
-            if payloads is None:
-                self._check_complete()
-                raise StopAsyncIteration
-            self._payloads.extend(payloads)
-        return self._event(self._payloads.popleft())
-
-    def _event(self, payload: bytes) -> E:
+        while not self._payloads and not self._over:
+            await self._more()
+        if self._over:
+            raise StopAsyncIteration
+        payload = self._payloads.popleft()
         try:
             event = self._call.events.validate_json(payload)
         except ValidationError as error:
+            self._over = True
             raise MalformedStreamError(
                 f"An event of the stream is not one of Dify's {where(error)}."
             ) from None
         if isinstance(event, ErrorEvent):
-            self._payloads.clear()
-            self._ended = True
+            self._over = True
             raise refusal(event.status, event.code, event.message, in_stream=True)
         return self._course.take(event)
 
-    def _check_complete(self) -> None:
+    async def _more(self) -> None:
+        """Wait for more payloads, or for the end."""
+        try:
+            payloads = await self.read()
+        except TruncatedStreamError:
+            self._over = True
+            # What is lost after the last word is the end of the connection, not of the answer.
+            if not self._course.complete:
+                raise
+            return
+        if payloads is not None:
+            self._payloads.extend(payloads)
+            return
+        self._over = True
         if not self._course.complete:
             raise TruncatedStreamError(
                 "The answer ended before Dify said that it is complete. A proxy between Dify and here may "

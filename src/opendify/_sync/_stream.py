@@ -50,7 +50,8 @@ class Stream(Generic[E]):
         self._course = call.course()
         self._payloads: deque[bytes] = deque()
         self._response: Response | None = None
-        self._ended = False
+        self._ended = False  # the body has
+        self._over = False  # nothing more will be yielded
 
     def __enter__(self) -> Self:
         if self._response is not None:
@@ -65,7 +66,7 @@ class Stream(Generic[E]):
 
     def close(self) -> None:
         """Close the connection. The run at Dify goes on; `stop` ends it."""
-        self._ended = True
+        self._ended = self._over = True
         if self._response is not None:
             self._response.close()
 
@@ -105,35 +106,37 @@ class Stream(Generic[E]):
         return self
 
     def __next__(self) -> E:
-        while not self._payloads:
-            try:
-                payloads = self.read()
-            except TruncatedStreamError:
-                # What is lost after the last word is the end of the connection, not of the answer.
-                if not self._course.complete:
-                    raise
-                payloads = None
-                self._ended = True
-            if payloads is None:
-                self._check_complete()
-                raise StopIteration
-            self._payloads.extend(payloads)
-        return self._event(self._payloads.popleft())
-
-    def _event(self, payload: bytes) -> E:
+        while not self._payloads and not self._over:
+            self._more()
+        if self._over:
+            raise StopIteration
+        payload = self._payloads.popleft()
         try:
             event = self._call.events.validate_json(payload)
         except ValidationError as error:
+            self._over = True
             raise MalformedStreamError(
                 f"An event of the stream is not one of Dify's {where(error)}."
             ) from None
         if isinstance(event, ErrorEvent):
-            self._payloads.clear()
-            self._ended = True
+            self._over = True
             raise refusal(event.status, event.code, event.message, in_stream=True)
         return self._course.take(event)
 
-    def _check_complete(self) -> None:
+    def _more(self) -> None:
+        """Wait for more payloads, or for the end."""
+        try:
+            payloads = self.read()
+        except TruncatedStreamError:
+            self._over = True
+            # What is lost after the last word is the end of the connection, not of the answer.
+            if not self._course.complete:
+                raise
+            return
+        if payloads is not None:
+            self._payloads.extend(payloads)
+            return
+        self._over = True
         if not self._course.complete:
             raise TruncatedStreamError(
                 "The answer ended before Dify said that it is complete. A proxy between Dify and here may "
