@@ -240,13 +240,45 @@ def _key_order(value: Any) -> Any:
     return [_key_order(inner) for inner in value] if isinstance(value, list) else None
 
 
-_EXACT = set(
-    "event status code mode limit has_more index position from_variable_selector node_id node_type title "
-    # noqa: SIM905 "iteration_id loop_id predecessor_node_id inputs_truncated outputs_truncated
-    process_data_truncated " "exceptions_count total_steps currency reason belongs_to transfer_method type
-    agent_strategy retriever_from " "data_source_type extension mime_type dify_model_identity steps
-    preview_url finish_reason tool feedback " "parent_message_id".split()
-)
+_EXACT = {
+    "event",
+    "status",
+    "code",
+    "mode",
+    "limit",
+    "has_more",
+    "index",
+    "position",
+    "from_variable_selector",
+    "node_id",
+    "node_type",
+    "title",
+    "iteration_id",
+    "loop_id",
+    "predecessor_node_id",
+    "inputs_truncated",
+    "outputs_truncated",
+    "process_data_truncated",
+    "exceptions_count",
+    "total_steps",
+    "currency",
+    "reason",
+    "belongs_to",
+    "transfer_method",
+    "type",
+    "agent_strategy",
+    "retriever_from",
+    "data_source_type",
+    "extension",
+    "mime_type",
+    "dify_model_identity",
+    "steps",
+    "preview_url",
+    "finish_reason",
+    "tool",
+    "feedback",
+    "parent_message_id",
+}
 """Fields whose values are Dify's, wherever they stand."""
 _EXACT_HERE = {"body.result", "body.name"}
 _FREE = {"tool_labels"}
