@@ -139,8 +139,7 @@ class Completions:
         try:
             await self._serve(headers, receive, reply, record)
         except OpenAIError as error:
-            record.error = error.code or error.type
-            await reply.refuse(error)
+            await _refuse(error, reply, record)
         except ClientGone:
             reply.gone = True
         except asyncio.CancelledError:
@@ -183,11 +182,7 @@ class Completions:
             _watched(reply, receive),
             self._admission.slot(model.app.id, model.app.max_concurrent_per_app, model=model.id),
         ):
-            try:
-                await self._answer(asking, large, reply, record)
-            except DifyError as error:
-                _tell_operator(error, model, record)
-                raise from_dify(error, model.id) from error
+            await self._answer(asking, large, reply, record)
 
     def _authenticate(self, headers: Mapping[str, str]) -> Client:
         authorization = headers.get("authorization")
@@ -231,9 +226,12 @@ class Completions:
         paced = request.stream and model.app.stream_pacing == "auto"
         runs = [Run(model, asking.owner.identity, reply) for _ in range(request.n)]
         channels = [Channel(index, request.stop, paced=paced) for index in range(request.n)]
-        thread = await self._recall(asking)
+        with reply.undisturbed():
+            thread = await self._recall(asking)
         try:
             try:
+                if reply.gone:
+                    raise ClientGone
                 prepared, thread = await self._begin(asking, thread, runs[0], large)
                 await _all([run.begin(prepared.call) for run in runs[1:]])
                 streams = zip(runs, channels, strict=True)
@@ -242,10 +240,17 @@ class Completions:
                     raise ClientGone
                 last = await self._remember(asking, thread, prepared.call, runs, channels)
             finally:
-                await self._memory.release(thread, begun=runs[0].begun)
+                with reply.undisturbed():
+                    await self._memory.release(thread, begun=runs[0].begun)
             record.usage = _sum(run.answer.usage for run in runs)
             await _finish(identifier, asking, prepared, runs, channels, last, record.usage, reply)
+        except DifyError as error:
+            _tell_operator(error, model, record)
+            await _refuse(from_dify(error, model.id), reply, record)
+        except OpenAIError as error:
+            await _refuse(error, reply, record)
         finally:
+            # the client has its answer by now: a Dify that fails may also be slow to hear that it must stop
             await _all([run.close() for run in runs])
 
     async def _recall(self, asking: Asking) -> Thread:
@@ -363,10 +368,10 @@ async def _follow(run: Run, channel: Channel, identifier: str, model: str, reply
         DifyError, OpenAIError: Why there is no whole answer. What came before it has been passed on.
     """
     answer = run.answer
-    while not (answer.complete or channel.cut or reply.gone):
+    while not (answer.complete or channel.cut or (reply.gone and run.named)):
         deltas = await run.read(channel.wake_at)
         if reply.gone:
-            return
+            continue
         if deltas and reply.first_at is None:
             reply.first_at = time.perf_counter()
         if answer.failure and not channel.opened:
@@ -426,6 +431,11 @@ async def _finish(
         }
     )
     await reply.answer(200, body)
+
+
+async def _refuse(error: OpenAIError, reply: Reply, record: Record) -> None:
+    record.error = error.code or error.type
+    await reply.refuse(error)
 
 
 def _uploaded(prepared: Prepared) -> list[dict[str, str]]:

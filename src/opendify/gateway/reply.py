@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from opendify.gateway.errors import OpenAIError
@@ -38,8 +39,9 @@ class Reply:
         opened: Status and headers are out; what goes wrong from here on is told within the stream.
         finished: The last byte is out.
         gone: The client went away before that.
-        starting: Runs that Dify may have begun under a name that it has not told yet. While there is one, the
-            call is not cancelled: only with that name can the run be stopped.
+        holds: Reasons not to cancel the call when the client goes. Each is either a run that Dify may have
+            begun under a name that it has not told yet, without which it can't be stopped, or something that
+            must not be left half done.
         first_at: When the first piece of the answer went out, by the clock of `time.perf_counter`.
     """
 
@@ -48,7 +50,7 @@ class Reply:
         self.opened = False
         self.finished = False
         self.gone = False
-        self.starting = 0
+        self.holds = 0
         self.status = 0
         self.first_at: float | None = None
         self._send = send
@@ -96,6 +98,15 @@ class Reply:
             headers.append((b"www-authenticate", b"Bearer"))
         await self.answer(error.status, error.body(), headers)
 
+    @contextmanager
+    def undisturbed(self) -> Generator[None]:
+        """What is done in this block is done to its end, even if the client goes meanwhile."""
+        self.holds += 1
+        try:
+            yield
+        finally:
+            self.holds -= 1
+
     async def watch(self, receive: Receive, call: asyncio.Task[object]) -> None:
         """Wait for the client to go away and cancel the call then; meanwhile fill a stream's silences."""
         while True:
@@ -110,7 +121,7 @@ class Reply:
         if self.finished:
             return
         self.gone = True
-        if not self.starting:
+        if not self.holds:
             call.cancel()
 
     def _until_ping(self) -> float | None:

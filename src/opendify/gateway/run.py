@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 import structlog
 
 from opendify import APIConnectionError, APIStatusError, AsyncDify, AsyncStream, DifyError
 from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.catalog import Model
-from opendify.gateway.reply import Reply
+from opendify.gateway.reply import ClientGone, Reply
 from opendify.gateway.translate import CallKind, DifyCall
 from opendify.types import ChatEvent, CompletionEvent, WorkflowEvent
 
@@ -29,6 +28,7 @@ class Run:
     Attributes:
         answer: What has come so far.
         begun: Dify may have begun: it is not sure that nothing ran.
+        named: Dify has said by which name the run can be stopped, or that there is nothing to stop.
     """
 
     def __init__(self, model: Model, user: str, reply: Reply) -> None:
@@ -39,6 +39,7 @@ class Run:
             workflow_nodes=model.app.workflow_nodes,
         )
         self.begun = False
+        self.named = True
         self._model = model
         self._user = user
         self._reply = reply
@@ -46,17 +47,19 @@ class Run:
         self._stream: (
             AsyncStream[ChatEvent] | AsyncStream[CompletionEvent] | AsyncStream[WorkflowEvent] | None
         ) = None
-        self._starting = False
 
     async def begin(self, call: DifyCall) -> None:
         """Ask Dify.
 
         Raises:
             DifyError: If Dify refuses or can't be reached.
+            ClientGone: If nobody waits for the answer any more.
         """
+        if self._reply.gone:
+            raise ClientGone
         self._kind = call.kind
         self.begun = True
-        self._start(True)
+        self._set_named(False)
         stream = self._open(self._model.client, call)
         try:
             self._stream = await stream.__aenter__()
@@ -68,7 +71,7 @@ class Run:
             raise
         finally:
             if self._stream is None:
-                self._start(False)
+                self._set_named(True)
 
     async def read(self, until: float | None = None) -> list[Delta] | None:
         """The next pieces of the answer, as one network read brings them.
@@ -77,20 +80,24 @@ class Run:
             until: When to give up waiting, by the clock of `time.monotonic`; None waits.
 
         Returns:
-            The pieces (none, if what came has no text), or None if it is time.
+            The pieces (none, if what came has no text), or None if it is time. What goes wrong is the
+            answer's `failure`, whoever it is that tells of it: Dify, or the connection.
         """
         assert self._stream is not None, "begin() comes first"
-        if until is None:
-            payloads = await self._stream.read()
-        else:
-            try:
+        try:
+            if until is None:
+                payloads = await self._stream.read()
+            else:
                 async with asyncio.timeout(max(0.0, until - time.monotonic())):
                     payloads = await self._stream.read()
-            except TimeoutError:
-                return None
-        deltas = self.answer.end() if payloads is None else self.answer.feed(payloads)
-        if self._starting and (self.answer.task_id or self.answer.over):
-            self._start(False)
+        except TimeoutError:
+            return None
+        except DifyError as error:
+            self.answer.failure, deltas = error, []
+        else:
+            deltas = self.answer.end() if payloads is None else self.answer.feed(payloads)
+        if self.answer.task_id or self.answer.complete or self.answer.failure:
+            self._set_named(True)
         return deltas
 
     async def close(self) -> None:
@@ -102,7 +109,7 @@ class Run:
                 await self._drain(self._stream)
         finally:
             await self._stream.aclose()
-            self._start(False)
+            self._set_named(True)
         if self.answer.task_id and not self.answer.over:
             await self._stop(self.answer.task_id)
 
@@ -148,15 +155,7 @@ class Run:
         except (TimeoutError, DifyError) as error:
             log.warning("Dify was not told to stop", model=self._model.id, reason=type(error).__name__)
 
-    def _start(self, starting: bool) -> None:
-        if starting != self._starting:
-            self._starting = starting
-            self._reply.starting += 1 if starting else -1
-
-
-async def close_all(runs: Sequence[Run]) -> None:
-    """Close every run, each whatever becomes of the others."""
-    if len(runs) == 1:
-        await runs[0].close()
-    else:
-        await asyncio.gather(*(run.close() for run in runs))
+    def _set_named(self, named: bool) -> None:
+        if named != self.named:
+            self.named = named
+            self._reply.holds += -1 if named else 1
