@@ -149,9 +149,11 @@ class Answer:
 
     @property
     def over(self) -> bool:
-        """Dify's run has ended, well or badly, so that there is nothing to stop."""
-        ended = (APIStatusError, TruncatedStreamError, OpenAIError)
-        return self.complete or isinstance(self.failure, ended)
+        """Dify's run has ended, well or badly, so that there is nothing to stop.
+
+        Where only its stream has ended, or can't be read, the run may go on.
+        """
+        return self.complete or isinstance(self.failure, (APIStatusError, OpenAIError))
 
     @property
     def text(self) -> str:
@@ -180,7 +182,14 @@ class Answer:
     # ── one event ────────────────────────────────────────────────────────────────────────────────────
 
     def _event(self, payload: bytes, out: list[Delta]) -> None:
-        head = _decode_head(payload)
+        try:
+            head = _decode_head(payload)
+        except msgspec.ValidationError:
+            # an event that nobody knows yet may have something else under a name that is known
+            event = self._events.validate_json(payload)
+            if isinstance(event, dify.OtherEvent) and isinstance(event.payload.get("event"), str):
+                return
+            raise
         if not self.task_id:
             self._introduce(head)
         name = head.event

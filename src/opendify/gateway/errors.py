@@ -19,6 +19,7 @@ from opendify import (
     AuthenticationError,
     DifyError,
     ModelError,
+    PayloadTooLargeError,
     ProviderUnavailableError,
     QuotaExceededError,
     RateLimitError,
@@ -27,6 +28,9 @@ from opendify import (
 
 RETRY_AFTER_SECONDS = 2
 """Dify names no time to wait (it sends no rate-limit header at all), so the gateway does."""
+
+NOT_DIFY = "unknown"
+"""The code of a refusal below 500 that does not come from Dify, but from a proxy before it: a web page."""
 
 
 class ErrorBody(TypedDict):
@@ -112,8 +116,19 @@ def from_dify(error: DifyError, model: str) -> OpenAIError:
             return OpenAIError(503, error.message, type="api_error", code="upstream_unavailable")
         case ModelError():
             return upstream(error.message)
-        case APIStatusError() if 400 <= error.status < 500:
+        case APIStatusError() if 400 <= error.status < 500 and error.code != NOT_DIFY:
             return invalid(error.message, code=error.code, status=error.status)
+        case PayloadTooLargeError():
+            return invalid(
+                f"A web server before Dify refused this request for model '{model}': it is too large.",
+                code="request_too_large",
+                status=413,
+            )
+        case APIStatusError() if 300 <= error.status < 400:
+            return upstream(
+                f"Dify is at another address than the gateway's for model '{model}'. "
+                "Whoever runs the gateway must mend it."
+            )
         case APIStatusError():
             return upstream(f"Dify failed with status {error.status} on model '{model}': {error.message}")
         case APITimeoutError() if error.phase == "silence":
