@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from opendify.simulator.errors import invalid
-from opendify.simulator.files import LIMITS, File, Files
+from opendify.simulator.files import LIMITS, File
 from opendify.simulator.nodes import Node
 from opendify.simulator.wire import array, mapping
 
@@ -20,6 +20,8 @@ FieldType = Literal[
 
 CHAT_MODES = frozenset[Mode]({"chat", "agent-chat", "advanced-chat", "agent"})
 GRAPH_MODES = frozenset[Mode]({"advanced-chat", "workflow"})
+
+FindFile = Callable[[Mapping[str, object]], File]
 
 VERSIONS: dict[Behaviour, str] = {"1.12": "1.12.1", "1.16": "1.16.0"}
 """What X-Version says."""
@@ -83,7 +85,7 @@ class Field:
             shown["hide"] = True
         return {self.type: shown}
 
-    def take(self, value: object, files: Files) -> object:
+    def take(self, value: object, find: FindFile) -> object:
         """A value as Dify takes it: checked, numbers read, files found.
 
         Raises:
@@ -97,22 +99,22 @@ class Field:
                 return None
         if self.type in ("text-input", "paragraph", "select") and not isinstance(value, str):
             raise invalid(f"(type '{self.type}') {self.variable} in input form must be a string")
-        return _TAKE[self.type](self, value, files)
+        return _TAKE[self.type](self, value, find)
 
 
-def _text(field: Field, value: object, files: Files) -> object:
+def _text(field: Field, value: object, find: FindFile) -> object:
     if field.max_length and len(str(value)) > field.max_length:
         raise invalid(f"{field.variable} in input form must be less than {field.max_length} characters")
     return value
 
 
-def _select(field: Field, value: object, files: Files) -> object:
+def _select(field: Field, value: object, find: FindFile) -> object:
     if value not in field.options:
         raise invalid(f"{field.variable} in input form must be one of the following: {list(field.options)}")
     return value
 
 
-def _number(field: Field, value: object, files: Files) -> object:
+def _number(field: Field, value: object, find: FindFile) -> object:
     if isinstance(value, (int, float)):
         return value
     if not isinstance(value, str):
@@ -125,31 +127,31 @@ def _number(field: Field, value: object, files: Files) -> object:
         raise invalid(f"{field.variable} in input form must be a valid number") from None
 
 
-def _checkbox(field: Field, value: object, files: Files) -> object:
+def _checkbox(field: Field, value: object, find: FindFile) -> object:
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
-def _object(field: Field, value: object, files: Files) -> object:
+def _object(field: Field, value: object, find: FindFile) -> object:
     if mapping(value) is None:
         raise invalid(f"{field.variable} in input form must be a dict")
     return value
 
 
-def _file(field: Field, value: object, files: Files) -> object:
+def _file(field: Field, value: object, find: FindFile) -> object:
     item = mapping(value)
     if item is None:
         raise invalid(f"{field.variable} in input form must be a file")
-    return files.one(item)
+    return find(item)
 
 
-def _file_list(field: Field, value: object, files: Files) -> object:
+def _file_list(field: Field, value: object, find: FindFile) -> object:
     given = array(value)
     items = [item for one in given or [] if (item := mapping(one)) is not None]
     if given is None or len(items) < len(given):
         raise invalid(f"{field.variable} in input form must be a list of files")
     if field.max_length and len(items) > field.max_length:
         raise invalid(f"{field.variable} in input form must be less than {field.max_length} files")
-    return [files.one(item) for item in items]
+    return [find(item) for item in items]
 
 
 _TAKE = {
@@ -283,13 +285,17 @@ class AppSpec:
         """The id of the published workflow."""
         return str(uuid5(NAMESPACE_URL, f"opendify-simulator/{self.nickname}/workflow"))
 
-    def inputs(self, given: Mapping[str, object], files: Files) -> dict[str, object]:
+    def inputs(self, given: Mapping[str, object], find: FindFile) -> dict[str, object]:
         """The values of the form, checked. What the form does not know is ignored.
+
+        Args:
+            given: the request's `inputs`.
+            find: gives the file that an input names.
 
         Raises:
             Refusal: 400 for the first value that is missing or wrong.
         """
-        return {field.variable: field.take(given.get(field.variable), files) for field in self.form}
+        return {field.variable: field.take(given.get(field.variable), find) for field in self.form}
 
     def check(self, files: tuple[File, ...]) -> tuple[File, ...]:
         """The files of a message that the app takes: all, or none where uploads are off.

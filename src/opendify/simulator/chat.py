@@ -1,9 +1,9 @@
-"""What chat and completion apps send: the steps of one turn. Pure but for the turn that it fills in."""
+"""What chat and completion apps send: the steps of one turn."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from opendify.simulator.errors import Refusal, invalid
 from opendify.simulator.files import SILENCE
@@ -21,9 +21,7 @@ def steps(turn: Turn) -> Steps:
     envelope, script = turn.envelope, turn.script()
     # Dify 1.11.2 to 1.12: with a file in the message, text arrives under the name of the file event.
     name = "message_file" if turn.attached and turn.behaviour == "1.12" else "message"
-    say = envelope.delta(
-        name, lambda text: {"id": turn.message_id, "answer": text, "from_variable_selector": None}
-    )
+    say = _writer(turn, name)
     said, first = "", None
     try:
         for wait, text in script.pieces:
@@ -78,22 +76,20 @@ def metadata(turn: Turn, usage: dict[str, object], retriever_from: str = "api") 
     }
 
 
-def say_preset(turn: Turn, text: str, name: str = "message") -> Iterator[Step]:
+def say_preset(turn: Turn, text: str) -> Iterator[Step]:
     """An answer that no model gave, character by character: a blocked question, an annotation."""
-    say = turn.envelope.delta(
-        name, lambda text: {"id": turn.message_id, "answer": text, "from_variable_selector": None}
-    )
+    say = _writer(turn, "message")
     for character in text:
         yield 0.0, say(character)
     yield from end(turn, text, no_usage(turn.seconds))
 
 
-def speech(turn: Turn, chunks: int = 3) -> Iterator[Step]:
+def speech(turn: Turn) -> Iterator[Step]:
     """The spoken answer of an app that plays it automatically."""
     if not turn.spec.speech:
         return
     audio = base64.b64encode(SILENCE).decode()
-    for _ in range(chunks):
+    for _ in range(3):
         yield 0.0, turn.envelope.event("tts_message", audio=audio)
     yield 0.0, turn.envelope.event("tts_message_end", audio="")
 
@@ -113,6 +109,12 @@ def blocked_input(turn: Turn) -> str | None:
 def blocked_output(turn: Turn, said: str) -> str | None:
     """The blocked word that was said."""
     return next((word for word in turn.spec.moderation.outputs if word in said), None)
+
+
+def _writer(turn: Turn, name: str) -> Callable[[str], bytes]:
+    return turn.envelope.delta(
+        name, lambda text: {"id": turn.message_id, "answer": text, "from_variable_selector": None}
+    )
 
 
 def _annotation(turn: Turn) -> dict[str, object]:

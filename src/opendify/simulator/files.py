@@ -85,12 +85,14 @@ class Files:
     """All files of a simulator.
 
     Args:
-        url: where they are served, for instance `http://127.0.0.1:5001`.
         tenant_id: the workspace that owns them.
+        behaviour: which Dify.
     """
 
-    def __init__(self, tenant_id: str) -> None:
+    def __init__(self, tenant_id: str, behaviour: str) -> None:
         self.url = ""
+        """Where they are served, for instance `http://127.0.0.1:5001`."""
+        self._behaviour = behaviour
         self.tenant_id = tenant_id
         self._key = secrets.token_bytes(32)
         self._uploaded: dict[str, File] = {}
@@ -106,8 +108,9 @@ class Files:
             raise invalid("Filename contains invalid characters")
         extension = name.rpartition(".")[2] if "." in name else ""
         if len(content) > LIMITS[kind_of(extension)] * MEGABYTE:
-            # The text is what Dify sends: its own template was never filled in.
-            raise Refusal(413, "file_too_large", "File size exceeded. {message}")
+            # In 1.12 the text is a template that was never filled in, in 1.16 there is none.
+            message = "File size exceeded. {message}" if self._behaviour == "1.12" else ""
+            raise Refusal(413, "file_too_large", message)
         file_id = str(uuid4())
         file = File(
             file_id,
@@ -145,17 +148,21 @@ class Files:
             return None
         return (self._made if made else self._uploaded).get(file_id)
 
-    def attached(self, items: list[dict[str, object]]) -> tuple[File, ...]:
+    def attached(self, items: list[dict[str, object]], user: str) -> tuple[File, ...]:
         """The files that a request names, checked as Dify checks them.
 
         Items without transfer_method, and remote ones without URL, are dropped without a word.
 
+        Args:
+            items: the request's `files`.
+            user: Dify's id of the user who asks.
+
         Raises:
             Refusal: 400 for what is wrong with an item.
         """
-        return tuple(self.one(item) for item in items if _counts(item))
+        return tuple(self.one(item, user) for item in items if _counts(item))
 
-    def one(self, item: Mapping[str, object]) -> File:
+    def one(self, item: Mapping[str, object], user: str) -> File:
         """One file that a request names. See `attached`."""
         method = item.get("transfer_method")
         if method not in ("local_file", "remote_url"):
@@ -163,7 +170,7 @@ class Files:
         kind = str(item.get("type") or "")
         if kind and kind not in TYPES:
             raise invalid(f"'{kind}' is not a valid FileType")
-        file = self._local(item, kind) if method == "local_file" else _remote(item, kind)
+        file = self._local(item, kind, user) if method == "local_file" else _remote(item, kind)
         if not kind:
             raise invalid(f"File validation failed for file: {file.name}")
         return file
@@ -192,7 +199,7 @@ class Files:
         items = array(value)
         return value if items is None else [self.plain(item) for item in items]
 
-    def _local(self, item: Mapping[str, object], kind: str) -> File:
+    def _local(self, item: Mapping[str, object], kind: str, user: str) -> File:
         file_id = item.get("upload_file_id")
         if not file_id:
             raise invalid("Invalid upload file id")
@@ -201,9 +208,9 @@ class Files:
         except ValueError:
             raise invalid("Invalid upload file id format") from None
         file = self._uploaded.get(str(file_id))
-        if file is None:
+        # Dify 1.12 looks at the workspace only, and takes a file of another user.
+        if file is None or (self._behaviour != "1.12" and file.user != user):
             raise invalid("Invalid upload file")
-        # Dify 1.12 looks at the workspace only: a file of another user is taken.
         return replace(file, type=kind)
 
     def _signed(self, path: str, file_id: str, *, plain: bool) -> str:

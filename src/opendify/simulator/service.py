@@ -100,7 +100,7 @@ class Service:
     def __init__(self, apps: Sequence[AppSpec], behaviour: Behaviour, pace: float) -> None:
         self.behaviour: Behaviour = behaviour
         self.pace = pace
-        self.files = Files(TENANT_ID)
+        self.files = Files(TENANT_ID, behaviour)
         self.tally = Tally()
         self.runs: dict[str, Run] = {}
         """Runs that are under way, by task id."""

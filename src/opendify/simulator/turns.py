@@ -146,6 +146,10 @@ class Turn:
     @cached_property
     def files_given(self) -> tuple[File, ...]:
         """The files of this turn: those of the message and those of the form."""
+        if (
+            self.spec.mode == "agent"
+        ):  # New Agent apps take files, but do not look at them (reference of 1.16)
+            return ()
         given = [item for value in self.inputs.values() for item in array(value) or [value]]
         return (*self.attached, *(item for item in given if isinstance(item, File)))
 

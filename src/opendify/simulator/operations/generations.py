@@ -155,12 +155,13 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
     conversation: Conversation | None = None
     if asked and asked.conversation_id:
         conversation = app.conversations.get(user, asked.conversation_id, request.path)
-    attached = spec.check(service.files.attached(payload.files or [])) if spec.uploads else ()
-    values = spec.inputs(payload.inputs, service.files)
+    user_id, files = app.user_id(user), service.files
+    attached = spec.check(files.attached(payload.files or [], user_id)) if spec.uploads else ()
+    values = spec.inputs(payload.inputs, lambda item: files.one(item, user_id))
     if spec.refuses is not None:
         raise Refusal(*spec.refuses)
     history = conversation.history() if conversation else ()
-    kept = {name: service.files.plain(value) for name, value in values.items()}
+    kept = {name: files.plain(value) for name, value in values.items()}
     named = asked is not None and conversation is None and asked.auto_generate_name
     if asked and conversation is None:
         conversation = app.conversations.start(user, kept, spec.opening_statement)
@@ -170,9 +171,9 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
         spec=spec,
         behaviour=service.behaviour,
         pace=service.pace,
-        files=service.files,
+        files=files,
         user=user,
-        user_id=app.user_id(user),
+        user_id=user_id,
         query=query,
         inputs=values,
         attached=attached,
