@@ -136,8 +136,8 @@ def sniff(head: bytes, name: str = "") -> Media:
 
     The content decides where it can; the name decides between kinds that begin alike, as texts do.
 
-    >>> sniff(b"\x89PNG\r\n\x1a\n....", "photo.jpg")
-    Media(mime_type='image/png', extension='png')
+    >>> sniff(b"%PDF-1.7 ...", "letter.txt")
+    Media(mime_type='application/pdf', extension='pdf')
     >>> sniff(b"ID3....", "speech.mpga").mime_type
     'audio/mpga'
     >>> sniff(b"a,b\n1,2\n", "table.csv").mime_type

@@ -87,6 +87,7 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
             opened.append(transport)
         return client
 
+    connect.__name__ = request.param
     yield connect
     for transport in opened:
         await transport.aclose()

@@ -39,11 +39,16 @@ class Close:
 
 
 @dataclass(frozen=True)
+class Linger:
+    """Say no more, but go on taking what the client sends until it closes, as nginx does after a refusal."""
+
+
+@dataclass(frozen=True)
 class WaitForClient:
     """Say nothing more until the client closes."""
 
 
-Step = bytes | Pause | Reset | Close | WaitForClient
+Step = bytes | Pause | Reset | Close | Linger | WaitForClient
 Answer = Sequence[Step]
 
 
@@ -119,7 +124,8 @@ def _head(status: int, content_type: str | None, headers: dict[str, str]) -> byt
 class WireServer:
     """Gives its answers in order, one for each request; the last one again and again."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, reads_body: bool = True) -> None:
+        self.reads_body = reads_body
         self.answers = list(answers)
         self.requests: list[Request] = []
         self.connections = 0
@@ -191,13 +197,22 @@ class WireServer:
                 return False
             case Close():
                 return False
+            case Linger():
+                connection.shutdown(socket.SHUT_WR)
+                self._drain(connection)
+                return False
             case WaitForClient():
-                while not self._stopping.is_set():
-                    if select.select([connection], [], [], 0.05)[0] and not connection.recv(65536):
-                        self.closed_by_client.set()
-                        return False
+                if self._drain(connection):
+                    self.closed_by_client.set()
                 return False
         return True
+
+    def _drain(self, connection: socket.socket) -> bool:
+        """Read until the client closes; false if the server is stopped before that."""
+        while not self._stopping.is_set():
+            if select.select([connection], [], [], 0.05)[0] and not connection.recv(262144):
+                return True
+        return False
 
     def _read(self, connection: socket.socket, received: bytes, number: int) -> tuple[Request, bytes] | None:
         def more() -> bytes:
@@ -219,6 +234,8 @@ class WireServer:
             name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)
         }
         body = bytearray(rest)
+        if not self.reads_body:
+            return Request(method, path, headers, rest, number), b""
         if headers.get("transfer-encoding") == "chunked":
             while not body.endswith(b"0\r\n\r\n"):
                 if not (data := more()):

@@ -1,0 +1,115 @@
+"""What is public, how it is documented, and that the twin is what its source says."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import opendify
+import opendify.types
+from opendify import AsyncDify, Dify
+from opendify.types._model import Model
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SDK = [
+    name
+    for _, name, _ in pkgutil.walk_packages(opendify.__path__, "opendify.")
+    if name.split(".")[1] not in ("gateway", "simulator", "cli")
+]
+
+
+@pytest.mark.parametrize("module", [opendify, opendify.types])
+def test_what_is_exported_is_listed_in_order_and_has_a_docstring(module: ModuleType) -> None:
+    public = {name for name, value in vars(module).items() if name[0] != "_" and not inspect.ismodule(value)}
+    assert set(module.__all__) == public - {"aiohttp", "types"}
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        value = getattr(module, name)
+        assert not inspect.isclass(value) or value.__doc__, name
+
+
+@pytest.mark.parametrize("client", [AsyncDify, Dify])
+def test_every_public_method_of_a_client_says_what_it_is_for(client: type) -> None:
+    made = client("app-x")
+    for resource in (made, made.app, made.chat, made.completion, made.files, made.workflows):
+        for name, method in inspect.getmembers(resource, inspect.ismethod):
+            if not name.startswith("_"):
+                assert inspect.getdoc(method), f"{type(resource).__name__}.{name}"
+
+
+@pytest.mark.parametrize("name", ["opendify", *SDK])
+def test_examples_in_docstrings_run(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_the_sync_twin_is_what_its_source_says() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "unasync.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_sdk_alone_needs_no_gateway_library() -> None:
+    code = (
+        "import sys, opendify; print({'aiohttp', 'starlette', 'msgspec', 'structlog'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_key_and_address_come_from_the_environment_where_they_are_not_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DIFY_API_KEY", "app-of-environment")
+    monkeypatch.setenv("DIFY_API_BASE", "http://dify.internal/")
+    assert repr(Dify()) == "Dify(base_url='http://dify.internal/v1', user=None)"
+    assert repr(Dify(base_url="https://x.example", user="ada")) == (
+        "Dify(base_url='https://x.example/v1', user='ada')"
+    )
+    monkeypatch.delenv("DIFY_API_BASE")
+    assert repr(AsyncDify()) == "AsyncDify(base_url='https://api.dify.ai/v1', user=None)"
+    monkeypatch.delenv("DIFY_API_KEY")
+    with pytest.raises(ValueError, match="DIFY_API_KEY"):
+        Dify()
+
+
+@pytest.mark.parametrize("key", ["app-ключ", "app-\u200bhidden", "app-two words", "app-line\nbreak"])
+def test_a_key_that_can_be_none_is_refused_without_repeating_it(key: str) -> None:
+    with pytest.raises(ValueError, match="copy it again") as caught:
+        Dify(key)
+    assert key not in str(caught.value)
+
+
+def test_what_dify_tells_cannot_be_changed_by_mistake() -> None:
+    info = opendify.types.AppInfo(name="A", mode="chat")
+    with pytest.raises(ValueError, match="frozen"):
+        info.name = "B"  # type: ignore[misc]
+
+
+def test_no_field_of_a_model_hides_what_pydantic_offers() -> None:
+    for name in opendify.types.__all__:
+        kind = getattr(opendify.types, name)
+        if inspect.isclass(kind) and issubclass(kind, Model):
+            assert not set(kind.model_fields) & set(dir(Model)), name
+
+
+def test_a_copy_of_the_package_in_another_place_works(tmp_path: Path) -> None:
+    """Nothing is read from this tree at run time."""
+    environment = {"PATH": os.environ["PATH"], "DIFY_API_KEY": "app-x"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import opendify; print(opendify.Dify())"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("Dify(")

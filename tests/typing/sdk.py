@@ -1,0 +1,122 @@
+"""Types are behaviour, so they are tested: mypy and pyright check this file. It is not meant to be run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, assert_never, assert_type
+
+from opendify import AsyncDify, AsyncStream, AsyncTransport, Dify, HttpxTransport, Stream, Transport
+from opendify.aiohttp import AiohttpTransport
+from opendify.types import (
+    AgentMessageEvent,
+    AgentThoughtEvent,
+    AppInfo,
+    ChatEvent,
+    ChatReply,
+    CompletionEvent,
+    CompletionReply,
+    FormField,
+    MessageEndEvent,
+    MessageEvent,
+    MessageFile,
+    MessageFileEvent,
+    MessageReplaceEvent,
+    OtherEvent,
+    PingEvent,
+    TextChunkEvent,
+    TtsMessageEndEvent,
+    TtsMessageEvent,
+    UploadedFile,
+    Usage,
+    WorkflowEvent,
+    WorkflowFinishedEvent,
+    WorkflowReply,
+)
+
+
+async def calls_give_what_they_say(dify: AsyncDify, picture: Path) -> None:
+    assert_type(await dify.app.info(), AppInfo)
+    assert_type((await dify.app.parameters()).user_input_form, list[FormField])
+    reply = await dify.chat.send(query="Hi", user="ada")
+    assert_type(reply, ChatReply)
+    assert_type(reply.usage, Usage)
+    assert_type(reply.files, list[MessageFile])
+    assert_type(await dify.completion.send(inputs={}), CompletionReply)
+    assert_type(await dify.workflows.run(), WorkflowReply)
+    assert_type(await dify.chat.stop("t"), None)
+    uploaded = await dify.files.upload(picture)
+    assert_type(uploaded, UploadedFile)
+    await dify.chat.send(query="What is it?", files=[uploaded.attachment])
+    await dify.chat.send(
+        query="And this?",
+        files=[{"type": "image", "transfer_method": "remote_url", "url": "https://x/y.png"}],
+    )
+    await dify.chat.send(
+        query="No such kind",
+        files=[{"type": "picture", "transfer_method": "remote_url", "url": ""}],  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+    )
+    await dify.chat.send(qery="misspelt")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def chat_events_narrow_by_their_name(dify: AsyncDify) -> None:
+    stream = dify.chat.stream(query="Hi")
+    assert_type(stream, AsyncStream[ChatEvent])
+    async with stream as events:
+        async for event in events:
+            assert_type(event.text, str)
+            if event.event == "message":
+                assert_type(event, MessageEvent)
+                assert_type(event.answer, str)
+            elif event.event == "agent_message":
+                assert_type(event, AgentMessageEvent)
+            elif event.event == "agent_thought":
+                assert_type(event, AgentThoughtEvent)
+                assert_type(event.tool, str)
+            elif event.event == "message_file":
+                assert_type(event, MessageFileEvent)
+                assert_type(event.answer, str | None)
+                assert_type(event.file, MessageFile | None)
+            elif event.event == "message_end":
+                assert_type(event, MessageEndEvent)
+                assert_type(event.metadata.usage, Usage | None)
+            elif event.event == "workflow_finished":
+                assert_type(event, WorkflowFinishedEvent)
+            elif event.event == "other":
+                assert_type(event, OtherEvent)
+                assert_type(event.name, str)
+
+
+def all_events_of_a_text_generator_can_be_told_apart(event: CompletionEvent) -> None:
+    match event:
+        case MessageEvent() | MessageReplaceEvent() | MessageFileEvent() | MessageEndEvent():
+            pass
+        case TtsMessageEvent() | TtsMessageEndEvent() | PingEvent() | OtherEvent():
+            pass
+        case _:
+            assert_never(event)
+
+
+def workflow_events_narrow_by_their_class(event: WorkflowEvent) -> None:
+    if isinstance(event, TextChunkEvent):
+        assert_type(event.event, Literal["text_chunk"])
+        assert_type(event.data.text, str)
+    if event.event == "message":  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
+        pass
+
+
+def the_sync_twin_has_the_same_types(dify: Dify) -> None:
+    assert_type(dify.app.info(), AppInfo)
+    assert_type(dify.chat.send(query="Hi"), ChatReply)
+    assert_type(dify.workflows.stream(), Stream[WorkflowEvent])
+    with dify.completion.stream(inputs={}) as events:
+        assert_type(next(events), CompletionEvent)
+        assert_type(events.read(), list[bytes] | None)
+    assert_type(dify.with_options(user="ada"), Dify)
+
+
+def transports_are_what_the_protocols_ask_for() -> None:
+    a: AsyncTransport = AiohttpTransport()
+    b: Transport = HttpxTransport()
+    AsyncDify("app-x", transport=a)
+    Dify("app-x", transport=b)
+    Dify("app-x", transport=a)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
