@@ -36,6 +36,8 @@ _MODES = {
 }
 """The recorded Dify's apps are called `chat`, `chat_form`, `empty_chat`: by their mode, and more."""
 
+_PATHS = {"completion": "/completion-messages", "workflow": "/workflows/run"}
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -70,10 +72,6 @@ class Recording:
     @property
     def is_stream(self) -> bool:
         return any(value.startswith("text/event-stream") for _, value in self.headers)
-
-    @property
-    def is_refusal(self) -> bool:
-        return self.status >= 400
 
     def events(self) -> list[dict[str, Any]]:
         """The events of a stream, pings aside."""
@@ -110,8 +108,12 @@ def streams() -> list[str]:
 
 
 def refusals() -> list[str]:
-    """The names of all recorded calls that Dify refused before a stream began."""
-    return [name for name, recording in recordings().items() if recording.is_refusal]
+    """The names of all recorded calls on their app's own path that Dify refused before a stream began."""
+    return [
+        name
+        for name, recording in recordings().items()
+        if recording.status >= 400 and recording.path == _PATHS.get(recording.mode, "/chat-messages")
+    ]
 
 
 # What a recording says
@@ -122,10 +124,10 @@ class Failure:
     """What a client must hear of a run that failed.
 
     Attributes:
-        status: The HTTP status of a plain answer, and of a stream if nothing came before the failure.
+        status: The HTTP status of a plain answer, and of a streamed one unless that has begun.
         code: The code of Dify's error; empty where it gave none.
         says: What the client's message must contain.
-        first: Nothing came before it.
+        first: Nothing came before it, so no stream has begun. Otherwise that is up to the network's reads.
     """
 
     status: int
@@ -148,7 +150,7 @@ class Expected:
     """What a recording says, as a client of the gateway must get it.
 
     Attributes:
-        text: The plain answer without thinking and without links to `files`; what came before an `error`.
+        text: The plain answer, but for thinking and links to `files`; what came before an `error`.
         streamed: The text of all deltas together. It is `text` unless moderation replaced that.
         reasoning: What stood between `<think>` and `</think>`, without newlines at its ends, or None.
         steps: An agent's tool calls, in their order.
@@ -441,19 +443,11 @@ def _info(recording: Recording) -> dict[str, Any]:
 
 def _parameters(recording: Recording) -> dict[str, Any]:
     # Of the apps whose form was not recorded, the request tells at least the names.
-    texts = [name for name, value in recording.asked.get("inputs", {}).items() if isinstance(value, str)]
-    form = [
-        {
-            "text-input": {
-                "label": name,
-                "variable": name,
-                "required": False,
-                "max_length": 4000,
-                "default": "",
-            }
-        }
-        for name in texts
-    ]
+    inputs = recording.asked.get("inputs")
+    names = (
+        [name for name, value in inputs.items() if isinstance(value, str)] if isinstance(inputs, dict) else []
+    )
+    form = [{"text-input": {"label": name, "variable": name, "required": False}} for name in names]
     return about(recording.nickname, "/parameters") or {"user_input_form": form}
 
 
