@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import ExitStack
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Literal
@@ -83,18 +84,19 @@ def serve(
     Clients use http://ADDRESS:PORT/v1 as base URL, and one of VALID_API_KEYS as key.
     """
     settings = _settings(env_file, config, server_host=host, server_port=port, workers=workers)
-    if settings.apps:
-        if simulator:
-            err.print("Apps are configured: they are served, and no simulated ones.", style="yellow")
+    if settings.apps and simulator:
+        err.print("Apps are configured: they are served, and no simulated ones.", style="yellow")
+    with ExitStack() as stack:
+        if not settings.apps:
+            if not simulator:
+                raise SettingsError(
+                    [f"{NO_APP}, or see how it goes without a Dify: opendify serve --simulator"]
+                )
+            settings = _simulated(settings, stack.enter_context(Simulator()))
+        store = asyncio.run(doctor.about_store(settings.store_url))
+        if store.kind == "fault":
+            raise SettingsError([" ".join((store.text, *store.more))])
         raise typer.Exit(server.serve(settings))
-    if not simulator:
-        raise SettingsError([f"{NO_APP}, or see how it goes without a Dify: opendify serve --simulator"])
-    with Simulator() as dify:
-        err.print(f"No app is configured: these answers come from a simulated Dify at {dify.base_url}.")
-        simulated = {"dify_api_base": dify.base_url, "dify_api_keys": tuple(dify.keys.values())}
-        # The simulator forgets all when it ends: what the gateway keeps about it need not outlive it.
-        store = {"store_url": "memory:"} if settings.workers == 1 else {}
-        raise typer.Exit(server.serve(settings.model_copy(update=simulated | store)))
 
 
 @app.command()
@@ -196,6 +198,15 @@ def show_version() -> None:
 def _settings(env_file: Path | None, config: Path | None, **overrides: object) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     return Settings.load(env_file or ".env", config or "opendify.toml", **given)
+
+
+def _simulated(settings: Settings, dify: Simulator) -> Settings:
+    told = f"No app is configured: these answers come from a simulated Dify at {dify.base_url}."
+    err.print(told, style="yellow", soft_wrap=True)
+    apps: dict[str, object] = {"dify_api_base": dify.base_url, "dify_api_keys": tuple(dify.keys.values())}
+    # The simulator forgets all when it ends: what the gateway keeps about it need not outlive it.
+    forget = settings.workers == 1 and "store_url" not in settings.model_fields_set
+    return settings.model_copy(update=apps | ({"store_url": "memory:"} if forget else {}))
 
 
 def _show_finding(finding: doctor.Finding) -> None:
