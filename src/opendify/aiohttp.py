@@ -12,12 +12,15 @@ It needs aiohttp: `pip install opendify[gateway]`.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from ._async._transport import AsyncRequest, AsyncResponse
@@ -86,7 +89,7 @@ class AiohttpTransport:
 
     def _connect(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._idle_seconds, ssl=self._verify),
+            connector=_connector(self._idle_seconds, self._verify),
             # Cookies of one user's answer must not go with another's request.
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=self._trust_env,
@@ -98,6 +101,28 @@ class AiohttpTransport:
             total=None, connect=timeout.connect, sock_read=timeout.silence
         )
         return self._timeouts[timeout]
+
+
+class _Protocol(ResponseHandler):
+    """One connection, which leaves nobody waiting for more of a body when it is lost.
+
+    Aiohttp (3.14, with its parser in C) does where the end of the body had become unreadable: it closes the
+    connection at once, and whoever reads waits for ever, without a timeout.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        body = self._payload
+        super().connection_lost(exc)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError("the body is not framed as HTTP wants it"))
+
+
+def _connector(idle_seconds: float, verify: bool | ssl.SSLContext) -> aiohttp.TCPConnector:
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=idle_seconds, ssl=verify)
+    protocol: type[ResponseHandler] = _Protocol
+    factory = functools.partial(protocol, loop=asyncio.get_running_loop())
+    connector._factory = factory  # pyright: ignore[reportPrivateUsage] there is no public way
+    return connector
 
 
 class _AiohttpResponse:
