@@ -119,10 +119,13 @@ class _Protocol(ResponseHandler):
 
 def _connector(idle_seconds: float, verify: bool | ssl.SSLContext) -> aiohttp.TCPConnector:
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=idle_seconds, ssl=verify)
-    protocol: type[ResponseHandler] = _Protocol
-    factory = functools.partial(protocol, loop=asyncio.get_running_loop())
+    factory = functools.partial(_protocol, asyncio.get_running_loop())
     connector._factory = factory  # pyright: ignore[reportPrivateUsage] there is no public way
     return connector
+
+
+def _protocol(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Protocol(loop)
 
 
 class _AiohttpResponse:
