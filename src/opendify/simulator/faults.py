@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 
-from opendify.simulator.errors import SCRIPTED, Refusal, invalid
+from opendify.simulator.errors import SCRIPTED, Refusal
 from opendify.simulator.model import Directives
-from opendify.simulator.turns import Stopped
+from opendify.simulator.turns import Steps, Stopped
 from opendify.simulator.wire import Signal, Step
-
-Steps = Generator[Step, None, None]
 
 WORDS = ("cut", "truncate", "malformed", "unknown", "split")
 ARRIVAL = 0.02  # seconds before a connection is cut: a reset can overtake what was sent just before it
@@ -31,10 +29,7 @@ def refusal(asked: Directives) -> Refusal | None:
     """The reply that `[[http:KIND]]` asks for instead of a run."""
     if "http" not in asked:
         return None
-    kind = asked.text("http", "500")
-    if kind not in SCRIPTED:
-        return invalid(f"The simulator knows no reply {kind!r}; it knows {', '.join(SCRIPTED)}.")
-    return SCRIPTED[kind]()
+    return SCRIPTED[asked.text("http", "500")]()
 
 
 def broken(steps: Steps, asked: Directives) -> Steps:
@@ -53,47 +48,75 @@ def place_and_signal(asked: Directives) -> tuple[str, Signal] | None:
     if "truncate" in asked:
         return asked.text("truncate", "midway"), Signal.END
     if "cut" in asked:
-        place, _, how = asked.text("cut", "midway").partition(":")
-        return place, Signal.FIN if how == "fin" else Signal.RST
+        place, _, how = asked.text("cut").partition(":")
+        return place or "midway", Signal.FIN if how == "fin" else Signal.RST
     return None
 
 
 def _break(steps: Steps, asked: Directives) -> Steps:
     cut = place_and_signal(asked)
-    size, pause = asked.numbers("split", 0, 0.0)
-    if cut is not None and cut[0] in ("headers", "start"):
+    if cut is not None and cut[0] != "midway":
         if cut[0] == "start":
             yield 0.0, Signal.OPEN
         yield ARRIVAL, cut[1]
         return
+    if "malformed" in asked and asked.text("malformed").endswith(":start"):
+        yield 0.0, _malformed(asked)
     deltas = 0
     step = next(steps, None)
     while step is not None:
-        wait, data = step
         try:
-            if isinstance(data, Signal) or not data:
-                yield step
-            else:
-                if "unknown" in asked:
-                    data = data.replace(b"}\n\n", b',"future_field":{"x":[1]}}\n\n')
-                for at in range(0, len(data), int(size) or len(data)):
-                    yield (pause if at else wait), data[at : at + (int(size) or len(data))]
-                deltas += data.startswith(_DELTAS)
-                if deltas == MIDWAY and data.startswith(_DELTAS):
-                    if cut is not None:
-                        yield ARRIVAL, cut[1]
-                        return
-                    if "malformed" in asked:
-                        yield 0.0, MALFORMED.get(asked.text("malformed"), MALFORMED["json"])
-                    if "unknown" in asked:
-                        yield 0.0, _UNKNOWN
+            yield from _altered(step, asked)
+            if _is_delta(step):
+                deltas += 1
+                if deltas == MIDWAY:
+                    yield from _midway(asked, cut)
         except Stopped as stop:
-            try:
-                step = steps.throw(stop)
-            except StopIteration:
-                return
+            step = _stopped(steps, stop)
         else:
             step = next(steps, None)
+
+
+def _altered(step: Step, asked: Directives) -> Iterator[Step]:
+    """An event with fields that nobody knows, or in small pieces."""
+    wait, data = step
+    if isinstance(data, Signal) or not data:
+        yield step
+        return
+    if "unknown" in asked:
+        data = data.replace(b"}\n\n", b',"future_field":{"x":[1]}}\n\n')
+    if "split" not in asked:
+        yield wait, data
+        return
+    size, pause = asked.numbers("split", 1, 0.0)
+    for at in range(0, len(data), int(size)):
+        yield pause if at else wait, data[at : at + int(size)]
+
+
+def _midway(asked: Directives, cut: tuple[str, Signal] | None) -> Iterator[Step]:
+    """What comes in the middle of the answer."""
+    if "malformed" in asked and not asked.text("malformed").endswith(":start"):
+        yield 0.0, _malformed(asked)
+    if "unknown" in asked:
+        yield 0.0, _UNKNOWN
+    if cut is not None:
+        yield ARRIVAL, cut[1]
+
+
+def _malformed(asked: Directives) -> bytes:
+    return MALFORMED[asked.text("malformed").partition(":")[0] or "json"]
+
+
+def _is_delta(step: Step) -> bool:
+    return isinstance(step[1], bytes) and step[1].startswith(_DELTAS)
+
+
+def _stopped(steps: Steps, stop: Stopped) -> Step | None:
+    """The next step of a run that is stopped."""
+    try:
+        return steps.throw(stop)
+    except StopIteration:
+        return None
 
 
 def broken_body(body: bytes, asked: Directives) -> bytes:
@@ -101,7 +124,7 @@ def broken_body(body: bytes, asked: Directives) -> bytes:
     if "malformed" not in asked:
         return body
     middle = len(body) // 2
-    match asked.text("malformed", "json"):
+    match asked.text("malformed").partition(":")[0]:
         case "utf8":
             return body[:middle] + b"\xff\xfe" + body[middle:]
         case "html":

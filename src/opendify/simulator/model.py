@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
 
+from opendify.simulator.errors import SCRIPTED
 from opendify.simulator.files import File
 
 _DIRECTIVE = re.compile(r"\[\[(\w+)(?::(.*?))?\]\](?!\])", re.DOTALL)
@@ -21,6 +22,13 @@ _PIECE = re.compile(r"\s*(?:[぀-鿿가-힯＀-￯]|[^\s぀-鿿가-힯＀-￯]+)
 
 THOUGHTS = "First I ponder the question.\nThen I decide."
 UNICODE = "你好，世界！🌍👨‍👩‍👧‍👦 naïve café — ½ ∑ \u2028 end"
+
+
+_CUT = r"(?:headers|start|midway)?(?::(?:rst|fin))?"
+
+
+def _one_of(kinds: Iterable[str]) -> str:
+    return f"(?:{'|'.join(kinds)})?"
 
 
 class Directives:
@@ -55,6 +63,18 @@ class Directives:
         """The values of a directive that takes numbers, separated by colons."""
         given = [float(part) for part in self.text(word).split(":") if part]
         return [*given[: len(defaults)], *defaults[len(given) :]]
+
+    def mistake(self) -> str | None:
+        """What cannot be read of the directives, in one sentence. Words that nobody knows are let be.
+
+        >>> Directives("[[slow:many]]").mistake()
+        'The simulator cannot read [[slow:many]]; it takes [[slow:N:SECONDS]].'
+        """
+        for word, value in self._values.items():
+            usage, pattern = _FORMS.get(word, ("", ""))
+            if usage and not re.fullmatch(pattern, value):
+                return f"The simulator cannot read [[{word}:{value}]]; it takes {usage}."
+        return None
 
     def last_of(self, words: Sequence[str]) -> str | None:
         """Which of these words was said last."""
@@ -146,6 +166,28 @@ FAILURES = {
     ),
 }
 """`[[error:KIND]]` and `[[error0:KIND]]`: codes and wording as recorded from Dify 1.12.1."""
+
+_NUMBER = r"\d+(?:\.\d+)?"
+_FORMS = {
+    "slow": ("[[slow:N:SECONDS]]", rf"\d+(?::{_NUMBER})?"),
+    "stall": ("[[stall:SECONDS]]", _NUMBER),
+    "midstall": ("[[midstall:SECONDS]]", _NUMBER),
+    "pace": ("[[pace:SECONDS]]", _NUMBER),
+    "lump": ("[[lump]], [[lump:CHARACTERS]] or [[lump:CHARACTERS:SECONDS]]", rf"(?:\d+(?::{_NUMBER})?)?"),
+    "long": ("[[long:WORDS]]", r"\d*"),
+    "big": ("[[big]] or [[big:BYTES]]", r"\d*"),
+    "split": ("[[split:BYTES]] or [[split:BYTES:SECONDS]]", rf"[1-9]\d*(?::{_NUMBER})?"),
+    "cut": ("[[cut]] or [[cut:PLACE:HOW]], headers, start or midway, rst or fin", _CUT),
+    "truncate": ("[[truncate]] or [[truncate:start]]", r"(?:start|midway)?"),
+    "malformed": (
+        "[[malformed:KIND]] or [[malformed:KIND:start]], json, utf8 or html",
+        r"(?:(?:json|utf8|html)(?::start)?)?",
+    ),
+    "error": (f"[[error:KIND]], one of {', '.join(FAILURES)}", _one_of(FAILURES)),
+    "error0": (f"[[error0:KIND]], one of {', '.join(FAILURES)}", _one_of(FAILURES)),
+    "http": (f"[[http:KIND]], one of {', '.join(SCRIPTED)}", _one_of(SCRIPTED)),
+}
+"""Directives whose value has a form: what they take, for people and as a pattern."""
 
 Pieces = tuple[tuple[float, str], ...]
 
@@ -278,9 +320,9 @@ def write(
     pieces = _pieces(prompt, pace, asked, default) if asked else _spoken(default, pace)
     failure = None
     if "error0" in asked:
-        pieces, failure = (), _failure(asked.text("error0", "bad_request"))
+        pieces, failure = (), FAILURES[asked.text("error0", "bad_request")]
     elif "error" in asked:
-        pieces, failure = pieces[:3], _failure(asked.text("error", "bad_request"))
+        pieces, failure = pieces[:3], FAILURES[asked.text("error", "bad_request")]
     elif "midstall" in asked:
         (seconds,) = asked.numbers("midstall", 60.0)
         pieces = tuple((wait + (seconds if at == 3 else 0), text) for at, (wait, text) in enumerate(pieces))
@@ -378,11 +420,3 @@ def _seen(file: File) -> dict[str, object]:
         "url": file.remote_url or "",
         "filename": file.name,
     }
-
-
-def _failure(kind: str) -> Failure:
-    try:
-        return FAILURES[kind]
-    except KeyError:
-        known = ", ".join(FAILURES)
-        return Failure("invalid_param", f"The simulator knows no error {kind!r}; it knows {known}.")

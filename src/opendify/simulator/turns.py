@@ -35,7 +35,9 @@ class Turn:
         files: the simulator's files.
         user: as the request named it.
         user_id: Dify's own id for that user.
-        query: the question; empty for a workflow.
+        query: as the request has it; empty for a workflow.
+        question: what the model is asked: the query, or else the texts of the inputs.
+        asked: the directives of the question.
         inputs: the checked values of the form.
         attached: the files of this turn.
         conversation: None for completion and workflow apps.
@@ -53,6 +55,8 @@ class Turn:
     user: str
     user_id: str
     query: str
+    question: str
+    asked: Directives
     inputs: Mapping[str, object]
     attached: tuple[File, ...]
     conversation: Conversation | None
@@ -70,16 +74,6 @@ class Turn:
     """The blocking answer, when the run is through."""
     refusal: Refusal | None = None
     """Instead of it: how the run failed."""
-
-    @cached_property
-    def asked(self) -> Directives:
-        """The directives of the question."""
-        return Directives(self.question)
-
-    @cached_property
-    def question(self) -> str:
-        """What the model is asked: the query, or the texts of the inputs."""
-        return self.query or "\n".join(value for value in self.inputs.values() if isinstance(value, str))
 
     @property
     def message_id(self) -> str:

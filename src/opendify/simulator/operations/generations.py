@@ -22,6 +22,7 @@ from opendify.simulator.errors import (
     too_busy,
 )
 from opendify.simulator.files import File
+from opendify.simulator.model import Directives
 from opendify.simulator.payloads import (
     ChatRequestPayload,
     CompletionRequestPayload,
@@ -160,6 +161,8 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
     values = spec.inputs(payload.inputs, lambda item: files.one(item, user_id))
     if spec.refuses is not None:
         raise Refusal(*spec.refuses)
+    question = query or "\n".join(value for value in values.values() if isinstance(value, str))
+    directives = _directives(question)
     history = conversation.history() if conversation else ()
     kept = {name: files.plain(value) for name, value in values.items()}
     named = asked is not None and conversation is None and asked.auto_generate_name
@@ -175,6 +178,8 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
         user=user,
         user_id=user_id,
         query=query,
+        question=question,
+        asked=directives,
         inputs=values,
         attached=attached,
         conversation=conversation,
@@ -183,12 +188,25 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
         streaming=payload.response_mode == "streaming" or spec.mode == "agent",
         late=named,
     )
-    refusal = faults.refusal(turn.asked)
-    if refusal is not None:
-        raise refusal
     requests = service.tally.requests
     requests[-1] = replace(requests[-1], task_id=turn.task_id)
-    return Generation(app, turn, faults.broken(_STEPS[spec.mode](turn), turn.asked), named)
+    return Generation(app, turn, faults.broken(_STEPS[spec.mode](turn), directives), named)
+
+
+def _directives(question: str) -> Directives:
+    """The directives of a question.
+
+    Raises:
+        Refusal: one that cannot be read, or the one that `[[http:KIND]]` asks for.
+    """
+    directives = Directives(question)
+    mistake = directives.mistake()
+    if mistake is not None:
+        raise invalid(mistake)
+    refusal = faults.refusal(directives)
+    if refusal is not None:
+        raise refusal
+    return directives
 
 
 def _expect_published(spec: AppSpec, workflow_id: str | None, path: str) -> None:
