@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
@@ -85,6 +85,8 @@ def play(pieces: list[tuple[float, str]], *, late: float = 0.0, to_the_end: bool
 
 
 @given(arrivals, st.floats(0, 0.5), st.booleans())
+@example([(0.0, "x" * 100), (0.0, "")], 0.0, True)
+@example([(0.0, "x" * 30)] * 5 + [(0.0, "")], 0.0, True)
 def test_nothing_is_lost_repeated_or_reordered(
     pieces: list[tuple[float, str]], late: float, to_the_end: bool
 ) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,6 +194,20 @@ async def test_closing_carries_out_what_was_asked_for(store: Store) -> None:
     await asyncio.gather(*last)
 
 
+async def test_a_claim_that_is_cancelled_while_its_store_closes_ends_with_its_time(
+    store: Store, tmp_path: Path, clock: Clock
+) -> None:
+    claiming = asyncio.ensure_future(store.add("claim", "mine", ttl=10))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(store.aclose())
+    await asyncio.sleep(0)
+    claiming.cancel()
+    await closing
+    async with at(tmp_path / "store.sqlite3", clock) as again:
+        clock.now += 10
+        assert await again.add("claim", "yours", ttl=10)
+
+
 async def test_a_store_may_be_closed_twice_or_unused(store: Store) -> None:
     await store.aclose()
     await asyncio.gather(store.aclose(), store.aclose())
@@ -263,6 +278,20 @@ def test_a_file_that_cannot_be_opened_is_named_with_the_reason(tmp_path: Path) -
         open_store(f"sqlite:///{tmp_path}")
 
 
+def test_a_file_where_processes_cannot_share_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The VFS without shared memory stands for a network file system: SQLite then keeps its old journal.
+    connect = sqlite3.connect
+
+    def without_shared_memory(path: Path, **options: Any) -> sqlite3.Connection:
+        return connect(f"file:{path}?vfs=unix-dotfile", uri=True, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", without_shared_memory)
+    with pytest.raises(StoreError, match="local disk"):
+        open_store(f"sqlite:///{tmp_path}/store.sqlite3")
+
+
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear Ada,\n" * 100)
@@ -307,6 +336,15 @@ async def test_keys_are_not_in_the_file(tmp_path: Path) -> None:
     async with at(tmp_path / "store.sqlite3") as store:
         await store.put("somebody's name", "value", ttl=100)
     assert b"somebody" not in (tmp_path / "store.sqlite3").read_bytes()
+
+
+async def test_expired_entries_leave_the_memory_in_the_course_of_work(clock: Clock) -> None:
+    store = MemoryStore(clock=clock)
+    for n in range(20_000):
+        await store.put(f"key {n}", "value", ttl=10)
+        clock.now += 0.1
+    assert len(store._entries) <= 1024  # 100 are live at a time
+    await store.aclose()
 
 
 async def test_expired_entries_leave_the_file_in_the_course_of_work(tmp_path: Path, clock: Clock) -> None:

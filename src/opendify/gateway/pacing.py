@@ -99,6 +99,8 @@ class Pacer:
         return text
 
     def _hold(self, text: str, now: float) -> str:
+        if not text:
+            return self.due(now)
         if self.wake_at is None or len(text) > LUMP:
             self._expect(now)
         if self.wake_at is None:
