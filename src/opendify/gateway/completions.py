@@ -255,11 +255,13 @@ class Completions:
 
     async def _recall(self, asking: Asking) -> Thread:
         """Where this request goes on. Choices can't share a conversation, and not every app has any."""
-        app, mode = asking.model.app, asking.model.mode
-        if KINDS.get(mode) != "chat" or asking.request.n > 1:
-            return Thread(history=app.conversation_memory_mode != "0")
+        memory_mode = asking.model.app.conversation_memory_mode
+        if KINDS.get(asking.model.mode) != "chat":
+            return Thread()
+        if asking.request.n > 1:
+            return Thread(history=memory_mode != "0")
         return await self._memory.recall(
-            app.conversation_memory_mode,
+            memory_mode,
             asking.owner,
             asking.conversation,
             conversation_id=asking.request.conversation_id,
