@@ -309,8 +309,9 @@ class Completions:
             allowed = limits(model.parameters)
             files = await _decide(large, lambda: collect(conversation, allowed, model.id, history=history))
         kept: Mapping[str, object] = {}
-        if conversation_id is not None and model.parameters.user_input_form:
-            kept = await self._memory.inputs(owner, conversation_id)
+        before = conversation_id or thread.instead_of
+        if before is not None and model.parameters.user_input_form:
+            kept = await self._memory.inputs(owner, before)
         placed = await self._uploads.place(files, model.client, owner) if files else ()
         call = to_dify(
             conversation,

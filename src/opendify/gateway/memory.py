@@ -62,6 +62,7 @@ class Thread:
 
     Attributes:
         conversation_id: Where to go on; None starts a new conversation.
+        instead_of: The conversation that a new one takes the place of, as it is busy or gone from Dify.
         history: A new conversation is seeded with the earlier turns.
         explicit: The client named this conversation itself: if Dify doesn't know it, the client must hear so.
         claim: The store key that this request holds while it runs.
@@ -72,6 +73,7 @@ class Thread:
     """
 
     conversation_id: str | None = None
+    instead_of: str | None = None
     history: bool = False
     explicit: bool = False
     claim: str | None = None
@@ -82,7 +84,9 @@ class Thread:
 
     def fresh(self) -> Thread:
         """The same request when its conversation is gone from Dify: a new one, seeded."""
-        return replace(self, conversation_id=None, history=True, turn=None)
+        return replace(
+            self, conversation_id=None, instead_of=self.conversation_id, history=True, turn=None
+        )
 
 
 class Memory:
@@ -214,7 +218,7 @@ class Memory:
         claim = owner.key("claim", conversation_id)
         if await self._store.add(claim, "", ttl=CLAIM_SECONDS):
             return replace(thread, conversation_id=conversation_id, claim=claim)
-        return replace(thread, conversation_id=None)
+        return replace(thread, instead_of=conversation_id)
 
 
 def _is_side_task(header: str, conversation: Conversation) -> bool:
