@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from opendify.gateway.conversation import Conversation, said, seeded
@@ -56,6 +57,7 @@ def to_dify(
     mode: str,
     parameters: AppParameters,
     inputs: Mapping[str, object],
+    defaults: Mapping[str, object] = MappingProxyType({}),
     files: Sequence[InputFile],
     conversation_id: str | None,
     history: bool,
@@ -67,7 +69,9 @@ def to_dify(
         model: The model's name, for error messages.
         mode: The app's mode, from its ``/info``.
         parameters: The app's ``/parameters``: its form, and whether it takes files.
-        inputs: Values that are given: the app's configured ones, the conversation's, the request's.
+        inputs: Values that the request gives.
+        defaults: Values for what it does not give, not even as its system prompt: the app's configured
+            ones, and those that the conversation was last asked with.
         files: The request's files, as Dify takes them.
         conversation_id: Where to go on; None starts a new conversation.
         history: A new conversation is seeded with the earlier turns.
@@ -84,11 +88,12 @@ def to_dify(
             code="unknown_app_mode",
         )
     form = parameters.user_input_form
-    values = dict(inputs)
+    values = dict(defaults)
     system = conversation.system
     if system and (place := _system_input(form)):
-        values.setdefault(place, system)
+        values[place] = system
         system = ""
+    values |= inputs
     left = _place_files(form, values, files, beside=kind != "workflow" and takes_files(parameters))
     if left and not takes_files(parameters):
         raise invalid(f"Model '{model}' takes no file of type '{left[0]['type']}'.", "messages")
