@@ -207,11 +207,17 @@ class Memory:
 
     async def _chat(self, owner: Owner, chat: str) -> Thread:
         key = owner.key("chat", chat)
-        claim = owner.key("claim", f"chat {chat}")
-        if not await self._store.add(claim, "", ttl=CLAIM_SECONDS):
-            return Thread(history=True)
         found = await self._store.get(key)
-        return Thread(conversation_id=found, history=True, claim=claim, chat=key)
+        if found is None:
+            claim = owner.key("claim", f"chat {chat}")
+            if not await self._store.add(claim, "", ttl=CLAIM_SECONDS):
+                return Thread(history=True)  # the chat's first turn is still being answered
+            found = await self._store.get(key)
+            if found is None:
+                return Thread(history=True, claim=claim, chat=key)
+            await self._store.delete(claim)  # it has been answered meanwhile
+        held = await self._hold(owner, found, Thread(history=True))
+        return replace(held, chat=key) if held.conversation_id else held
 
     async def _hold(self, owner: Owner, conversation_id: str, thread: Thread) -> Thread:
         """The thread in this conversation, or a branch if somebody else is at it."""
