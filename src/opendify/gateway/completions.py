@@ -49,7 +49,7 @@ STALE_UPLOAD = "Invalid upload file"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_NAMES = 50
-"""Model names in an error message."""
+"""Model names in an error message, names of ignored settings in a header."""
 
 log = structlog.stdlib.get_logger("opendify")
 T = TypeVar("T")
@@ -176,8 +176,8 @@ class Completions:
         owner = Owner(identity(client, request.user or headers.get(USER_HEADER)), model.app.id)
         asking = Asking(request, read(request.messages), model, owner, headers)
         reply.streaming = request.stream
-        if ignored := ", ".join(name for name in request.ignored if _NAME.fullmatch(name)):
-            reply.header(b"x-opendify-ignored", ignored)
+        if ignored := [name for name in request.ignored if _NAME.fullmatch(name)]:
+            reply.header(b"x-opendify-ignored", ", ".join(ignored[:_MOST_NAMES]))
         async with (
             _watched(reply, receive),
             self._admission.slot(model.app.id, model.app.max_concurrent_per_app, model=model.id),
