@@ -24,6 +24,7 @@ import structlog
 from opendify import APIStatusError, AuthenticationError, BadRequestError, DifyError, NotFoundError
 from opendify.gateway.access import Access, Client, Denied, identity
 from opendify.gateway.admission import Admission
+from opendify.gateway.answer import Answer
 from opendify.gateway.attachments import Attachment, Inline, collect, limits
 from opendify.gateway.catalog import Catalog, Model
 from opendify.gateway.channel import Channel
@@ -77,6 +78,26 @@ class Asking:
     model: Model
     owner: Owner
     headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Head:
+    """What all choices of an answer, and all chunks of a stream, have in common.
+
+    Attributes:
+        model: The name that the client asked for.
+        created: When the first choice began, in epoch seconds; None before that.
+    """
+
+    id: str
+    model: str
+    created: int | None = None
+
+    def since(self, answer: Answer) -> int:
+        """When it began; decided by the answer that is first to ask."""
+        if self.created is None:
+            self.created = answer.created or int(time.time())
+        return self.created
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +243,7 @@ class Completions:
     async def _answer(self, asking: Asking, large: bool, reply: Reply, record: Record) -> None:
         """Run the app, once for each choice, pass on what comes, and remember it."""
         request, model = asking.request, asking.model
-        identifier = f"chatcmpl-{uuid4().hex}"
+        head = Head(f"chatcmpl-{uuid4().hex}", request.model)
         paced = request.stream and model.app.stream_pacing == "auto"
         runs = [Run(model, asking.owner.identity, reply) for _ in range(request.n)]
         channels = [Channel(index, request.stop, paced=paced) for index in range(request.n)]
@@ -235,7 +256,7 @@ class Completions:
                 prepared, thread = await self._begin(asking, thread, runs[0], large)
                 await _all([run.begin(prepared.call) for run in runs[1:]])
                 streams = zip(runs, channels, strict=True)
-                await _all([_follow(run, channel, identifier, model.id, reply) for run, channel in streams])
+                await _all([_follow(run, channel, head, reply) for run, channel in streams])
                 if reply.gone:
                     raise ClientGone
                 last = await self._remember(asking, thread, prepared.call, runs, channels)
@@ -243,7 +264,7 @@ class Completions:
                 with reply.undisturbed():
                     await self._memory.release(thread, begun=runs[0].begun)
             record.usage = _sum(run.answer.usage for run in runs)
-            await _finish(identifier, asking, prepared, runs, channels, last, record.usage, reply)
+            await _finish(head, asking, prepared, runs, channels, last, record.usage, reply)
         except DifyError as error:
             _tell_operator(error, model, record)
             await _refuse(from_dify(error, model.id), reply, record)
@@ -365,7 +386,7 @@ def unknown_model(catalog: Catalog, name: str, client: Client) -> OpenAIError:
     )
 
 
-async def _follow(run: Run, channel: Channel, identifier: str, model: str, reply: Reply) -> None:
+async def _follow(run: Run, channel: Channel, head: Head, reply: Reply) -> None:
     """Pass on one run, to the end of its answer.
 
     Raises:
@@ -381,7 +402,7 @@ async def _follow(run: Run, channel: Channel, identifier: str, model: str, reply
         if answer.failure and not channel.opened:
             raise answer.failure
         if reply.streaming and answer.heard and not channel.opened:
-            first = channel.open(identifier, answer.created or int(time.time()), model)
+            first = channel.open(head.id, head.since(answer), head.model)
         else:
             first = b""
         now = time.monotonic()
@@ -399,7 +420,7 @@ async def _follow(run: Run, channel: Channel, identifier: str, model: str, reply
 
 
 async def _finish(
-    identifier: str,
+    head: Head,
     asking: Asking,
     prepared: Prepared,
     runs: Sequence[Run],
@@ -425,10 +446,10 @@ async def _finish(
         reply.header(b"conversation-id", answer.conversation_id)
     body = completion(
         {
-            "id": identifier,
+            "id": head.id,
             "object": "chat.completion",
-            "created": answer.created or int(time.time()),
-            "model": request.model,
+            "created": head.since(answer),
+            "model": head.model,
             "choices": [channel.choice(run.answer) for run, channel in zip(runs, channels, strict=True)],
             "usage": usage,
             "dify": note,
