@@ -16,8 +16,8 @@ class Store(Protocol):
     - Each operation happens whole or not at all, and `add` and `take` have one winner among all processes.
     - Once called, `put` and `delete` are carried out even if the caller is cancelled while it waits. After a
       cancelled `add` or `take` things are as they were: what it won is given back, since nobody knows of it.
-      For the moment between, others may have seen it as won. (Cancelled only after `aclose` was called, it may
-      stay won until its time is over: cancel who waits, then close.)
+      For the moment between, others may have seen it as won. Cancelled after `aclose` was called, it may stay
+      won until its time is over: cancel who waits, then close.
     - No operation blocks the event loop. A store belongs to the loop that used it first.
     - Any `str` may be a key or a value, whatever characters it holds.
     - What a store cannot do raises `StoreError`; nothing is dropped in silence.
