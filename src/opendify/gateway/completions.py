@@ -262,6 +262,8 @@ class Completions:
                 last = await self._remember(asking, thread, prepared.call, runs, channels)
             finally:
                 with reply.undisturbed():
+                    if reply.gone:  # nobody waits, and the conversation is free only when Dify has stopped
+                        await _all([run.close() for run in runs])
                     await self._memory.release(thread, begun=runs[0].begun)
             record.usage = _sum(run.answer.usage for run in runs)
             await _finish(head, asking, prepared, runs, channels, last, record.usage, reply)

@@ -101,14 +101,15 @@ class Run:
         return deltas
 
     async def close(self) -> None:
-        """End it: hand the connection back if Dify is done, else stop Dify and close."""
-        if self._stream is None:
+        """End it, once: hand the connection back if Dify is done, else stop Dify and close."""
+        stream, self._stream = self._stream, None
+        if stream is None:
             return
         try:
             if self.answer.complete:
-                await self._drain(self._stream)
+                await self._drain(stream)
         finally:
-            await self._stream.aclose()
+            await stream.aclose()
             self._set_named(True)
         if self.answer.task_id and not self.answer.over:
             await self._stop(self.answer.task_id)
