@@ -419,6 +419,8 @@ async def _follow(run: Run, channel: Channel, head: Head, reply: Reply) -> None:
             await reply.write(out)
         if answer.failure:
             raise answer.failure
+    if channel.cut:
+        await run.cut()
 
 
 async def _finish(

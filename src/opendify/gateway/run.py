@@ -44,6 +44,7 @@ class Run:
         self._user = user
         self._reply = reply
         self._kind: CallKind = "chat"
+        self._stopped = False
         self._stream: (
             AsyncStream[ChatEvent] | AsyncStream[CompletionEvent] | AsyncStream[WorkflowEvent] | None
         ) = None
@@ -100,6 +101,17 @@ class Run:
             self._set_named(True)
         return deltas
 
+    async def cut(self) -> None:
+        """End the answer here, and hear Dify out.
+
+        Dify 1.12.1 keeps nothing of an answer in its conversation that was not heard to its end.
+        """
+        assert self._stream is not None, "begin() comes first"
+        if self.answer.task_id and not self.answer.over:
+            await self._stop(self.answer.task_id)
+            await self._drain(self._stream)
+            self._stopped = True
+
     async def close(self) -> None:
         """End it, once: hand the connection back if Dify is done, else stop Dify and close."""
         stream, self._stream = self._stream, None
@@ -111,7 +123,7 @@ class Run:
         finally:
             await stream.aclose()
             self._set_named(True)
-        if self.answer.task_id and not self.answer.over:
+        if self.answer.task_id and not (self.answer.over or self._stopped):
             await self._stop(self.answer.task_id)
 
     def _open(
