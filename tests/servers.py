@@ -8,14 +8,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 
 START_SECONDS = 30.0
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -35,30 +38,67 @@ class Gateway:
     def root(self) -> str:
         return self.base_url.removesuffix("/v1")
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, as a socket wants it."""
+        host, _, port = self.root.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
     def requests(self) -> list[dict[str, object]]:
         """The log's lines about requests."""
         return [line for line in self.lines if line.get("event") == "request"]
 
+    def request(self, request_id: str) -> dict[str, object]:
+        """The log's one line about a request; waits until it is written."""
+
+        def found() -> list[dict[str, object]]:
+            return [line for line in self.requests() if line["request_id"] == request_id]
+
+        (line,) = eventually(found)
+        return line
+
+
+def eventually(look: Callable[[], T], seconds: float = 5.0) -> T:
+    """What `look` gives as soon as it gives something true.
+
+    Raises:
+        AssertionError: It did not in time; the message has what it gave last.
+    """
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s; the last look gave {seen!r}"
+        time.sleep(0.005)
+    return seen
+
 
 @contextmanager
 def running_gateway(
-    *, directory: Path | None = None, ready: bool = True, **settings: str
+    *,
+    directory: Path | None = None,
+    ready: bool = True,
+    toml: str = "",
+    first: str = "",
+    **settings: str,
 ) -> Iterator[Gateway]:
     """A gateway with these settings, as environment variables, on a free port of this machine.
 
     Args:
         directory: Where it runs: for its opendify.toml and its store. Without one, a new empty folder.
         ready: Wait until it is.
+        toml: What stands in its opendify.toml.
+        first: Python that runs in its process before it, to shorten a wait that no setting shortens.
     """
     with tempfile.TemporaryDirectory() as temporary:
         where = directory or Path(temporary)
+        if toml:
+            (where / "opendify.toml").write_text(toml, "utf-8")
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         environment = inherited | {"SERVER_PORT": "0", "LOG_FORMAT": "json"} | settings
+        program = (
+            ["-c", f"{first}\nfrom opendify.cli import main\nmain()"] if first else ["-m", "opendify.cli"]
+        )
         process = subprocess.Popen(
-            [sys.executable, "-m", "opendify.cli", "serve"],
-            cwd=where,
-            env=environment,
-            stderr=subprocess.PIPE,
+            [sys.executable, *program, "serve"], cwd=where, env=environment, stderr=subprocess.PIPE
         )
         gateway = Gateway("", process)
         reader = threading.Thread(target=_read, args=(gateway,))
