@@ -63,8 +63,12 @@ __all__ = [
     "TruncatedStreamError",
     "UnsupportedMediaTypeError",
     "WorkflowFailedError",
+    "broken",
+    "no_connection",
+    "no_connection_in_time",
     "refusal",
     "refusal_from_reply",
+    "silence",
 ]
 
 
@@ -362,3 +366,47 @@ def _text(value: object) -> str:
 def _seconds(value: str | None) -> float | None:
     """`Retry-After` in seconds; its other form, a date, is of no use without a clock that agrees."""
     return float(value) if value and re.fullmatch(r"\d{1,9}(\.\d+)?", value) else None
+
+
+# What transports say, each of its own library's exceptions. `cause` is what to show under the error: not
+# where it would repeat what was sent or received.
+
+
+def no_connection(url: str, said: str, cause: Exception | None) -> APIConnectionError:
+    """Nothing could be sent."""
+    error = APIConnectionError(
+        f"No connection to {url}: {said}. Is the server up, and the address right?", url=url, sent=False
+    )
+    error.__cause__ = cause
+    return error
+
+
+def no_connection_in_time(url: str, seconds: float | None, cause: Exception | None) -> APITimeoutError:
+    """Nothing could be sent within `Timeout.connect`."""
+    error = APITimeoutError(
+        f"No connection to {url} within {seconds} s. Is the server up, and the address right?",
+        url=url,
+        sent=False,
+        phase="connect",
+    )
+    error.__cause__ = cause
+    return error
+
+
+def silence(url: str, seconds: float | None, cause: Exception | None) -> APITimeoutError:
+    """No byte came for `Timeout.silence`."""
+    error = APITimeoutError(
+        f"{url} sent nothing for {seconds} s. If the app thinks longer than that, raise Timeout.silence.",
+        url=url,
+        sent=True,
+        phase="silence",
+    )
+    error.__cause__ = cause
+    return error
+
+
+def broken(url: str, said: str, cause: Exception | None) -> APIConnectionError:
+    """The connection broke after something may have been sent."""
+    error = APIConnectionError(f"The connection to {url} broke: {said}.", url=url, sent=True)
+    error.__cause__ = cause
+    return error

@@ -140,8 +140,8 @@ def sniff(head: bytes, name: str = "") -> Media:
     Media(mime_type='application/pdf', extension='pdf')
     >>> sniff(b"ID3....", "speech.mpga").mime_type
     'audio/mpga'
-    >>> sniff(b"a,b\n1,2\n", "table.csv").mime_type
-    'text/csv'
+    >>> sniff(b"# Notes", "notes.md").mime_type
+    'text/markdown'
     """
     named = extension_of(name)
     if possible := _possible(head):

@@ -25,7 +25,7 @@ from yarl import URL
 
 from ._async._transport import AsyncRequest, AsyncResponse
 from ._call import Timeout
-from ._errors import APIConnectionError, APITimeoutError
+from ._errors import APIConnectionError, broken, no_connection, no_connection_in_time, silence
 
 __all__ = ["AiohttpTransport"]
 
@@ -188,33 +188,14 @@ _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateErr
 
 def _translated(error: Exception, request: AsyncRequest) -> APIConnectionError:
     """The one place where aiohttp's exceptions become ours. To be raised outside of its `except`."""
-    at, timeout = request.address, request.timeout
-    failure: APIConnectionError
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        failure = APITimeoutError(
-            f"No connection to {at} within {timeout.connect} s. Is the server up, and the address right?",
-            url=at,
-            sent=False,
-            phase="connect",
-        )
-    elif isinstance(error, TimeoutError):
-        failure = APITimeoutError(
-            f"{at} sent nothing for {timeout.silence} s. If the app thinks longer than that, "
-            "raise Timeout.silence.",
-            url=at,
-            sent=True,
-            phase="silence",
-        )
-    else:
-        sent = not isinstance(error, _NOT_SENT)
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        failure = APIConnectionError(
-            f"The connection to {at} broke: {said}."
-            if sent
-            else f"No connection to {at}: {said}. Is the server up, and the address right?",
-            url=at,
-            sent=sent,
-        )
-    if not isinstance(error, aiohttp.ClientResponseError):  # which has the request's headers in its repr
-        failure.__cause__ = error
-    return failure
+        return no_connection_in_time(request.address, request.timeout.connect, error)
+    if isinstance(error, TimeoutError):
+        return silence(request.address, request.timeout.silence, error)
+    if isinstance(error, aiohttp.ClientResponseError):
+        # Its repr has the headers of the request, and its text the bytes that are wrong.
+        return broken(request.address, "what came is no HTTP", None)
+    said = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+    if isinstance(error, _NOT_SENT):
+        return no_connection(request.address, said, error)
+    return broken(request.address, said, error)

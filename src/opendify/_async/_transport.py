@@ -7,8 +7,7 @@ nothing of Dify, keeps no secret, and lets no exception of its library through: 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterable, Generator, Mapping
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -17,7 +16,7 @@ from typing import Protocol, Self
 import httpx2
 
 from .._call import Timeout
-from .._errors import APIConnectionError, APITimeoutError
+from .._errors import APIConnectionError, broken, no_connection, no_connection_in_time, silence
 from .._waiting import AsyncChunks
 
 __all__ = ["AsyncHttpxTransport", "AsyncRequest", "AsyncResponse", "AsyncTransport"]
@@ -116,8 +115,11 @@ class AsyncHttpxTransport:
         sending = self._client.build_request(
             request.method, request.url, headers=request.headers, content=request.content, timeout=timeout
         )
-        with _ours(request):
+        try:
             return _AsyncHttpxResponse(request, await self._client.send(sending, stream=True))
+        except httpx2.HTTPError as error:
+            failure = _translated(error, request)
+        raise failure
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -132,8 +134,11 @@ class _AsyncHttpxResponse:
         self.headers: Mapping[str, str] = response.headers
 
     async def chunk(self) -> bytes:
-        with _ours(self._request):
+        try:
             return await self._chunks.next()
+        except httpx2.HTTPError as error:
+            failure = _translated(error, self._request)
+        raise failure
 
     async def read(self) -> bytes:
         chunks: list[bytes] = []
@@ -156,34 +161,15 @@ _NOT_SENT = (
 )
 
 
-@contextlib.contextmanager
-def _ours(request: AsyncRequest) -> Generator[None]:
-    """The one place where httpx2's exceptions become ours."""
-    at, timeout = request.address, request.timeout
-    try:
-        yield
-    except httpx2.ConnectTimeout as error:
-        raise APITimeoutError(
-            f"No connection to {at} within {timeout.connect} s. Is the server up, and the address right?",
-            url=at,
-            sent=False,
-            phase="connect",
-        ) from error
-    except httpx2.TimeoutException as error:
-        raise APITimeoutError(
-            f"{at} sent nothing for {timeout.silence} s. If the app thinks longer than that, "
-            "raise Timeout.silence.",
-            url=at,
-            sent=True,
-            phase="silence",
-        ) from error
-    except httpx2.HTTPError as error:
-        sent = not isinstance(error, _NOT_SENT)
-        said = str(error) or type(error).__name__
-        raise APIConnectionError(
-            f"The connection to {at} broke: {said}."
-            if sent
-            else f"No connection to {at}: {said}. Is the server up, and the address right?",
-            url=at,
-            sent=sent,
-        ) from error
+def _translated(error: httpx2.HTTPError, request: AsyncRequest) -> APIConnectionError:
+    """The one place where httpx2's exceptions become ours. To be raised outside of its `except`."""
+    if isinstance(error, httpx2.ConnectTimeout):
+        return no_connection_in_time(request.address, request.timeout.connect, error)
+    if isinstance(error, httpx2.TimeoutException):
+        return silence(request.address, request.timeout.silence, error)
+    if isinstance(error, httpx2.ProtocolError):
+        # What follows the colon is the bytes that are wrong: they may be a part of an answer.
+        return broken(request.address, str(error).partition(": ")[0], None)
+    if isinstance(error, _NOT_SENT):
+        return no_connection(request.address, str(error), error)
+    return broken(request.address, str(error) or type(error).__name__, error)
