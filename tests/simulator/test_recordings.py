@@ -142,8 +142,7 @@ def _stream(recording: Recording, ours: Exchange) -> Iterator[str]:
     told = _KNOWN_TEXT.search(json.dumps(recording.request["body"])) and recording.name not in _OTHER_TEXT
     if told and _text(theirs_runs) != _text(ours_runs):
         yield f"text {_text(ours_runs)!r}, not {_text(theirs_runs)!r}"
-    compact = lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"))  # noqa: E731
-    yield from _written(ours.chunks, lambda value: f"data: {compact(value)}\n\n".encode())
+    yield from _written(ours.chunks, _event)
 
 
 _TEXT_EVENTS = {"message", "agent_message", "message_file", "text_chunk", "tts_message"}
@@ -203,6 +202,10 @@ def _written(chunks: list[bytes], style: Callable[[Any], bytes]) -> Iterator[str
         if style(json.loads(chunk.removeprefix(b"data: "))) != chunk:
             yield f"written otherwise than Dify writes it: {chunk[:300]!r}"
             return
+
+
+def _event(value: Any) -> bytes:
+    return b"data: " + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
 
 
 def _spaced(value: Any) -> bytes:

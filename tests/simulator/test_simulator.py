@@ -10,23 +10,28 @@ import urllib.request
 
 import aiohttp
 import pytest
-from asking import ROUTES, client, names
+from asking import ROUTES, client, names, parsed, said
 
 from opendify.simulator import AppSpec, Simulator, default_apps, serve
 
 
-def _get(url: str, key: str | None = None) -> tuple[int, bytes]:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+def _call(url: str, key: str | None = None, body: dict[str, object] | None = None) -> tuple[int, bytes]:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers | {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as reply:
         return reply.status, reply.read()
 
 
 def test_it_answers_from_a_thread_of_its_own() -> None:
-    with Simulator(pace=0) as dify:
-        status, body = _get(f"{dify.base_url}/info", dify.keys["chat"])
+    with Simulator(pace=0, naming_delay=0) as dify:
+        status, body = _call(f"{dify.base_url}/info", dify.keys["chat"])
         assert status == 200
         assert json.loads(body)["name"] == "Simulated Chat"
-        assert dify.counts().calls == {"GET /info": 1}
+        question = {"inputs": {}, "query": "[[long:500]]", "user": "ada", "response_mode": "streaming"}
+        _, stream = _call(f"{dify.base_url}/chat-messages", dify.keys["chat"], question)
+        assert said(parsed(stream)) == " ".join(f"word{at}" for at in range(500))
+        assert dify.counts().calls == {"GET /info": 1, "POST /chat-messages": 1}
 
 
 def test_nothing_is_left_when_it_ends() -> None:
@@ -61,7 +66,7 @@ def test_it_can_be_started_again() -> None:
     dify = Simulator(pace=0)
     for _ in range(2):
         with dify:
-            assert _get(f"{dify.base_url}/site", dify.keys["chat"])[0] == 200
+            assert _call(f"{dify.base_url}/site", dify.keys["chat"])[0] == 200
 
 
 def test_without_being_started_it_says_what_to_do() -> None:

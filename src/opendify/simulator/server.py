@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 from dataclasses import asdict
+from typing import cast
 
 from aiohttp import BodyPartReader, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
@@ -242,9 +243,10 @@ class _Stream:
         first, *others = self._early or [b""]
         await response.write(first)
         transport = self._request.transport
-        if not isinstance(transport, asyncio.WriteTransport):
+        if transport is None:
             raise ConnectionResetError("The client went away before the first event.")
-        self._transport = transport
+        # Typed as any transport; that of a TCP connection can be written to.
+        self._transport = cast("asyncio.WriteTransport", transport)
         for data in others:
             self.write(data)
 
