@@ -59,7 +59,7 @@ class Decoder:
         """The payloads that this chunk completes, in order; each is valid UTF-8.
 
         Raises `MalformedStreamError` for an event that is larger than the limit or no UTF-8. What was
-        complete before it is returned first: the error comes with the next call.
+        complete before it is returned first: the error comes with the next `feed` or `check`.
         """
         if (
             self._at_boundary
@@ -78,8 +78,11 @@ class Decoder:
                 return payloads
         return self._feed_any(chunk)
 
-    def close(self) -> None:
-        """The body has ended: raises what `feed` still had to tell. An unfinished event is dropped."""
+    def check(self) -> None:
+        """Raises what `feed` still has to tell: to be called before waiting for more, and at the end.
+
+        An event that is unfinished at the end is dropped.
+        """
         if self._broken is not None:
             raise self._broken
 

@@ -18,7 +18,7 @@ NO_LINE_ENDS = "中文 \u2028 \u2029 \x85 \x0b \x0c end"
 def decode(*chunks: bytes, max_event_bytes: int = 1 << 20) -> list[bytes]:
     decoder = Decoder(max_event_bytes=max_event_bytes)
     payloads = [payload for chunk in chunks for payload in decoder.feed(chunk)]
-    decoder.close()
+    decoder.check()
     return payloads
 
 
@@ -92,7 +92,7 @@ def test_no_split_at_any_byte_matters(made: tuple[bytes, list[bytes]], cuts: lis
         try:
             for piece in pieces:
                 told += decoder.feed(piece)
-            decoder.close()
+            decoder.check()
         except MalformedStreamError:
             return told, True
         return told, False
@@ -124,14 +124,14 @@ def test_bytes_that_are_no_utf8_are_an_error_and_what_came_before_is_not_lost() 
     with pytest.raises(MalformedStreamError, match="UTF-8"):
         decoder.feed(b"data: more\n\n")
     with pytest.raises(MalformedStreamError, match="UTF-8"):
-        decoder.close()
+        decoder.check()
 
 
 def test_an_error_in_the_last_chunk_is_told_at_the_end() -> None:
     decoder = Decoder()
     assert decoder.feed(b"data: fine\n\ndata: \xff\n\n") == [b"fine"]
     with pytest.raises(MalformedStreamError):
-        decoder.close()
+        decoder.check()
 
 
 def test_an_event_above_the_limit_is_refused_while_it_comes_in_not_when_all_memory_is_gone() -> None:

@@ -91,6 +91,7 @@ class AsyncStream(Generic[E]):
         response = self.response
         if self._ended:
             return None
+        self._decoder.check()  # nobody should wait in silence for what is known already
         try:
             chunk = await response.chunk()
         except APITimeoutError:
@@ -100,7 +101,6 @@ class AsyncStream(Generic[E]):
         if chunk:
             return self._decoder.feed(chunk)
         self._ended = True
-        self._decoder.close()
         return None
 
     def __aiter__(self) -> Self:

@@ -90,6 +90,7 @@ class Stream(Generic[E]):
         response = self.response
         if self._ended:
             return None
+        self._decoder.check()  # nobody should wait in silence for what is known already
         try:
             chunk = response.chunk()
         except APITimeoutError:
@@ -99,7 +100,6 @@ class Stream(Generic[E]):
         if chunk:
             return self._decoder.feed(chunk)
         self._ended = True
-        self._decoder.close()
         return None
 
     def __iter__(self) -> Self:
