@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -39,6 +39,8 @@ class AiohttpTransport:
     `trust_env`: follow `HTTP_PROXY` and its like, and `.netrc`. Off, unlike in the default transport: a
     server should not find its way by the environment of whoever started it.
 
+    `verify`: check certificates, as the system trusts them, or as an `ssl.SSLContext` says.
+
     The number of connections is not limited, so no request waits here for another to end.
     """
 
@@ -60,27 +62,42 @@ class AiohttpTransport:
         await self.aclose()
 
     async def open(self, request: AsyncRequest) -> AsyncResponse:
-        session = self._session or self._connect()
-        timeout = self._timeouts.get(request.timeout) or self._remember(request.timeout)
-        content = request.content
-        headers = request.headers
-        if isinstance(content, bytes) and len(content) > _LARGE:
-            headers = {**headers, "Content-Length": str(len(content))}
-            content = _pieces(content)
         try:
-            response = await session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                headers=headers,
-                data=content,
-                timeout=timeout,
-                allow_redirects=False,
-            )
+            if request.content is None or (
+                isinstance(request.content, bytes) and len(request.content) <= _AT_ONCE
+            ):
+                response = await self._send(request, request.headers, request.content)
+            else:
+                response = await self._send_in_pieces(request, request.content)
         except _ERRORS as error:
             failure = _translated(error, request)
         else:
             return _AiohttpResponse(request, response)
         raise failure
+
+    async def _send(
+        self, request: AsyncRequest, headers: Mapping[str, str], content: bytes | AsyncIterable[bytes] | None
+    ) -> aiohttp.ClientResponse:
+        session = self._session or self._connect()
+        return await session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            headers=headers,
+            data=content,
+            timeout=self._timeouts.get(request.timeout) or self._remember(request.timeout),
+            allow_redirects=False,
+        )
+
+    async def _send_in_pieces(
+        self, request: AsyncRequest, content: bytes | AsyncIterable[bytes]
+    ) -> aiohttp.ClientResponse:
+        """Aiohttp has no timeout for a server that takes nothing any more: here it is that of silence."""
+        headers, silence = request.headers, request.timeout.silence
+        if isinstance(content, bytes):
+            headers = {**headers, "Content-Length": str(len(content))}
+            content = _pieces(content)
+        async with asyncio.timeout(silence) as deadline:
+            return await self._send(request, headers, _watched(content, deadline, silence))
 
     async def aclose(self) -> None:
         session, self._session = self._session, None
@@ -169,14 +186,24 @@ class _AiohttpResponse:
         self._response.close()
 
 
-# aiohttp warns of larger ones: a whole write of them would hold the event loop.
-_LARGE = 1 << 20
+# What the socket takes without waiting. Larger bodies go in pieces, of which each may wait.
+_AT_ONCE = 64 * 1024
 _PIECE = 256 * 1024
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), _PIECE):
         yield content[start : start + _PIECE]
+
+
+async def _watched(
+    content: AsyncIterable[bytes], deadline: asyncio.Timeout, silence: float | None
+) -> AsyncIterator[bytes]:
+    """The content, of which each piece that is taken puts off the deadline."""
+    async for piece in content:
+        if silence is not None:
+            deadline.reschedule(asyncio.get_running_loop().time() + silence)
+        yield piece
 
 
 _ERRORS = (aiohttp.ClientError, TimeoutError, OSError)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opendify import PayloadTooLargeError, RateLimitError
+from opendify import APITimeoutError, PayloadTooLargeError, RateLimitError, Timeout
 from opendify.types import UploadedFile
 
 from .conftest import Connect
-from .wire_server import Linger, WireServer, answer, recording
+from .wire_server import Linger, Pause, WireServer, answer, recording
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
 TAKEN = answer(recording("files-upload-png"), status=201)
@@ -145,6 +146,27 @@ async def test_a_refusal_that_comes_before_the_file_is_sent_is_told(connect: Con
     early = [*answer(recording("nginx-413-upload"), status=413, content_type="text/html"), Linger()]
     with WireServer(early, reads_body=False) as server, pytest.raises(PayloadTooLargeError):
         await connect(server, max_retries=0).files.upload(PNG + bytes(30_000_000))
+
+
+async def test_a_server_that_takes_nothing_any_more_times_out(connect: Connect) -> None:
+    content = bytes(60_000_000)  # more than the buffers in between take
+    with WireServer([Pause(20)], reads_body=False) as server:
+        dify = connect(server, timeout=Timeout(silence=1), max_retries=0)
+        for ask in (lambda: dify.files.upload(content), lambda: dify.chat.send(query="x" * len(content))):
+            with pytest.raises(APITimeoutError) as caught:
+                await ask()
+            assert caught.value.phase == "silence"
+
+
+async def test_a_slow_file_does_not_time_out_while_it_moves(connect: Connect) -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            time.sleep(0.4)
+            return super().read(300_000)
+
+    with WireServer(TAKEN) as server:
+        await connect(server, timeout=Timeout(silence=1.5)).files.upload(Slow(bytes(1_800_000)), name="a.bin")
+    assert len(server.requests[0].parts["file"].get_payload(decode=True) or b"") == 1_800_000
 
 
 async def test_what_is_no_file_is_refused_with_what_would_be(connect: Connect, tmp_path: Path) -> None:

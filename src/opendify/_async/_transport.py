@@ -7,6 +7,7 @@ nothing of Dify, keeps no secret, and lets no exception of its library through: 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -86,12 +87,16 @@ class AsyncHttpxTransport:
 
     `trust_env`: follow `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as httpx2 does by itself.
 
+    `verify`: check certificates, as the system trusts them, or as an `ssl.SSLContext` says.
+
     The number of connections is not limited, so no request waits here for another to end.
 
     >>> transport = AsyncHttpxTransport(idle_seconds=30, trust_env=False)
     """
 
-    def __init__(self, *, idle_seconds: float = 1.5, trust_env: bool = True, verify: bool = True) -> None:
+    def __init__(
+        self, *, idle_seconds: float = 1.5, trust_env: bool = True, verify: bool | ssl.SSLContext = True
+    ) -> None:
         self._client = httpx2.AsyncClient(
             limits=httpx2.Limits(
                 max_connections=None, max_keepalive_connections=None, keepalive_expiry=idle_seconds

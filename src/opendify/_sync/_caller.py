@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from random import SystemRandom
 from typing import TypeVar
@@ -34,8 +35,12 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 
-_USER_AGENT = f"opendify/{version('opendify')}"
 _DICE = SystemRandom()
+
+
+@cache
+def _user_agent() -> str:
+    return f"opendify/{version('opendify')}"  # looked up late: it would be half of the import's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class Caller:
         headers = {
             "Authorization": f"Bearer {self.api_key}",
             "Accept": accept,
-            "User-Agent": _USER_AGENT,
+            "User-Agent": _user_agent(),
             **self.headers,
         }
         content: bytes | Upload | None = None
