@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any
@@ -88,6 +89,15 @@ async def client(dify: Simulator, app: str = "chat", user: str = "ada") -> Async
     """A client of one app."""
     async with aiohttp.ClientSession() as session:
         yield Client(dify, session, app, user)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what is about to be true."""
+    for _ in range(500):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came about")
 
 
 def parsed(body: bytes) -> list[dict[str, Any]]:

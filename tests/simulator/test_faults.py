@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
-from asking import client, names, parsed, said
+from asking import client, names, parsed, said, until
 from raw_http import Exchange, asked, written
 
 from opendify.simulator import Simulator
@@ -15,10 +14,15 @@ from opendify.simulator.errors import SCRIPTED
 from opendify.simulator.model import FAILURES
 
 
-@pytest.fixture
-async def dify() -> AsyncIterator[Simulator]:
-    async with Simulator(pace=0, naming_delay=0) as dify:
-        yield dify
+@pytest.fixture(params=["in this loop", "in a thread"])
+async def dify(request: pytest.FixtureRequest) -> AsyncIterator[Simulator]:
+    simulator = Simulator(pace=0, naming_delay=0)
+    if request.param == "in a thread":
+        with simulator:
+            yield simulator
+    else:
+        async with simulator:
+            yield simulator
 
 
 async def _raw(dify: Simulator, query: str, mode: str = "streaming") -> Exchange:
@@ -201,11 +205,8 @@ async def test_faults_leave_nothing_behind(dify: Simulator) -> None:
         "[[error:server]]",
         "[[http:500]]",
     )
-    async with aiohttp.ClientSession() as session:
-        for _ in range(20):
-            for fault in faults:
-                await _raw(dify, fault)
-        async with session.get(f"{dify.url}/_simulator/counts") as reply:
-            counts = await reply.json()
-    assert (counts["running"], counts["open_streams"]) == (0, 0)
-    assert counts["open_connections"] <= 1
+    for _ in range(20):
+        for fault in faults:
+            await _raw(dify, fault)
+    assert (dify.counts().running, dify.counts().open_streams) == (0, 0)
+    await until(lambda: dify.counts().open_connections == 0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
-from asking import ROUTES, client, names, parsed, said
+from asking import ROUTES, client, names, parsed, said, until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_http import asked, written
@@ -16,18 +16,15 @@ from raw_http import asked, written
 from opendify.simulator import Simulator
 
 
-@pytest.fixture
-async def dify() -> AsyncIterator[Simulator]:
-    async with Simulator(pace=0, naming_delay=0) as dify:
-        yield dify
-
-
-async def _until(true: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came about")
+@pytest.fixture(params=["in this loop", "in a thread"])
+async def dify(request: pytest.FixtureRequest) -> AsyncIterator[Simulator]:
+    simulator = Simulator(pace=0, naming_delay=0)
+    if request.param == "in a thread":
+        with simulator:
+            yield simulator
+    else:
+        async with simulator:
+            yield simulator
 
 
 def _request(
@@ -111,7 +108,7 @@ async def test_a_client_that_goes_away_is_noticed_at_once_and_its_run_goes_on(di
         await reply.head()
         first = parsed(await anext(reply.chunks()))[0]
         assert (dify.counts().open_streams, dify.counts().running) == (1, 1)
-    await _until(lambda: dify.counts().open_streams == 0)
+    await until(lambda: dify.counts().open_streams == 0)
     counts = dify.counts()
     assert (counts.disconnects, counts.running, counts.stopped) == (1, 1, 0)
     async with client(dify) as chat:
@@ -124,17 +121,17 @@ async def test_a_client_that_goes_away_is_noticed_at_once_and_its_run_goes_on(di
 @pytest.mark.parametrize("mode", ["streaming", "blocking"])
 async def test_a_client_may_go_away_before_the_first_byte(dify: Simulator, mode: str) -> None:
     async with asked(dify.port, _request(dify, "[[stall:60]]", mode=mode)):
-        await _until(lambda: dify.counts().running == 1)
-    await _until(lambda: dify.counts().disconnects == 1)
+        await until(lambda: dify.counts().running == 1)
+    await until(lambda: dify.counts().disconnects == 1)
     assert (dify.counts().running, dify.counts().open_streams) == (1, 0)
-    await _until(lambda: dify.counts().open_connections == 0)
+    await until(lambda: dify.counts().open_connections == 0)
 
 
 async def test_a_run_that_nobody_follows_ends_by_itself(dify: Simulator) -> None:
     async with asked(dify.port, _request(dify, "[[slow:5:0.01]]")) as reply:
         await reply.head()
-    await _until(lambda: dify.counts().disconnects == 1)
-    await _until(lambda: dify.counts().running == 0)
+    await until(lambda: dify.counts().disconnects == 1)
+    await until(lambda: dify.counts().running == 0)
 
 
 async def test_a_connection_is_used_again_after_a_stream(dify: Simulator) -> None:
@@ -233,7 +230,7 @@ async def test_an_app_answers_as_many_at_once_as_it_may(dify: Simulator) -> None
             assert (status, refusal["code"]) == (400, "invalid_param")
             assert refusal["message"].startswith("Too many requests.")
         # The slot is taken until the run is over, whoever listens.
-        await _until(lambda: dify.counts().disconnects == 1)
+        await until(lambda: dify.counts().disconnects == 1)
         assert (await chat.blocking("Hello"))[0] == 400
         await chat.stop(task_id)
         assert (await chat.blocking("Hello"))[0] == 200
