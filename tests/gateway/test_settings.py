@@ -376,6 +376,11 @@ def test_without_a_client_key_it_does_not_run_for_others_and_says_how_to_mend_it
             "There is no setting 'alias' (did you mean 'aliases'?) in apps.x in opendify.toml.",
         ),
         ("", "[apps.x]", "apps.x.key in opendify.toml is missing; it takes an app key of Dify: app-…."),
+        (
+            "",
+            "[apps.'']\nkey='k'",
+            "[apps.] can't be used: a model name in it is blank or has a control character.",
+        ),
         ("", "apps = 'x'", "apps in opendify.toml is 'x'; it takes tables: [apps.NAME]."),
         ("", "[apps]\nx = 'app-1'", "apps.x in opendify.toml can't be used; it takes a table: [apps.x]."),
         (

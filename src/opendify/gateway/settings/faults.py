@@ -63,6 +63,9 @@ def sentences(
     path = [str(step) for step in fault["loc"]][: 3 if top in known else 1]
     written = next(place.written for place in places if top in place.values)
     name = written(".".join(path))
+    reason = f": {context['error']}" if fault["type"] == "value_error" else ""
+    if path[2:] == ["[key]"]:  # pydantic's word for the NAME itself
+        return [f"[{path[0]}.{path[1]}] can't be used{reason}."]
     if len(path) == 2:
         return [f"{name} can't be used; it takes a table: [{'.'.join(path)}]."]
     settings = known[top if len(path) == 3 else ""]
@@ -73,7 +76,6 @@ def sentences(
         return [f"{name} is missing; it takes {setting.takes}."]
     shown = not setting.secret and "@" not in str(fault["input"])
     got = f"is {fault['input']!r}" if shown else "can't be used"
-    reason = f": {context['error']}" if fault["type"] == "value_error" else ""
     return [f"{name} {got}{reason}; it takes {setting.takes}."]
 
 

@@ -38,6 +38,7 @@ from opendify.gateway.settings.values import (
     LogFormat,
     LogLevel,
     Memory,
+    Name,
     Names,
     Origins,
     Pace,
@@ -45,7 +46,6 @@ from opendify.gateway.settings.values import (
     SomeSeconds,
     is_loopback,
     key_name,
-    model_name,
     unquoted,
 )
 
@@ -216,7 +216,7 @@ class Settings(BaseSettings):
     ] = "auto"
     store_url: Annotated[
         str,
-        Field(pattern=r"^(memory:|[a-z][a-z0-9+]*://.)"),
+        Field(pattern=r"^(memory:|[a-z][a-z0-9+]*://.)", repr=False),
         Setting(
             "Where conversations and uploads are remembered.",
             "sqlite:///FILE, or memory: for as long as the gateway runs",
@@ -330,7 +330,7 @@ class Settings(BaseSettings):
     ] = 5.0
 
     app_tables: Annotated[
-        dict[str, AppTable], Field(validation_alias="apps"), Setting("The apps.", "tables: [apps.NAME]")
+        dict[Name, AppTable], Field(validation_alias="apps"), Setting("The apps.", "tables: [apps.NAME]")
     ] = {}
     client_tables: Annotated[
         dict[str, ClientTable],
@@ -412,7 +412,7 @@ class Settings(BaseSettings):
         for key, chosen in names.items():
             apps.append(self._app(AppTable(key=key), tuple(chosen), f"MODEL_CONFIG {chosen[0]!r}"))
         for name, table in self.app_tables.items():
-            apps.append(self._app(table, (model_name(name), *table.aliases), f"[apps.{name}]"))
+            apps.append(self._app(table, (name, *table.aliases), f"[apps.{name}]"))
         named = {app.id for app in apps}
         listed = [(key, "DIFY_API_KEYS", number) for number, key in enumerate(self.dify_api_keys, 1)]
         if not apps and not listed:
