@@ -6,7 +6,6 @@ in both; a generation that Dify may have begun is never sent twice.
 
 import asyncio
 import json
-import os
 import re
 import socket
 import ssl
@@ -28,9 +27,10 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from faulty_dify import KEYS, NAMES, FaultyDify
 from opendify.gateway.app import Gateway as Application
 from opendify.gateway.settings import Settings
-from servers import Gateway, eventually, running_gateway
+from servers import Gateway, running_gateway
 
 from .clients import PIXEL
+from .measures import megabytes, sockets, until
 
 CLIENT_KEY = "sk-canary-client"
 PROMPT = "canary prompt"
@@ -613,58 +613,33 @@ async def _storm(gateway: Gateway, faults: Sequence[Fault], at_once: int = 40) -
         return await asyncio.gather(*(ask(number, fault) for number, fault in enumerate(faults)))
 
 
-def _sockets(gateway: Gateway) -> int:
-    """Open sockets of the gateway's process."""
-    folder = Path(f"/proc/{gateway.process.pid}/fd")
-    found = 0
-    for entry in folder.iterdir():
-        try:
-            found += os.readlink(entry).startswith("socket:")
-        except FileNotFoundError:  # closed since it was listed
-            continue
-    return found
-
-
-def _megabytes(gateway: Gateway) -> float:
-    """Memory that the gateway's process holds."""
-    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
-    (kilobytes,) = re.findall(r"VmRSS:\s+(\d+) kB", status)
-    return int(kilobytes) / 1024
-
-
 async def test_a_thousand_faulty_calls_leave_nothing_behind(dify: FaultyDify) -> None:
     with running_gateway(**_settings(dify)) as gateway:
-        await _until(lambda: dify.open_connections == 0)
-        sockets = _sockets(gateway)
+        await until(lambda: dify.open_connections == 0)
+        before = sockets(gateway)
         await _storm(gateway, STORM[:400])  # what is made once is made now
         dify.forget()
-        memory = _megabytes(gateway)
+        memory = megabytes(gateway)
         began = time.monotonic()
         answers = await _storm(gateway, STORM)
         seconds = time.monotonic() - began
 
         assert len(answers) == len(dify.calls) == len(STORM) >= 1000
         stopped = {call.task_id for call in dify.calls if call.course in _STOPPED}
-        await _until(lambda: set(dify.stops) == stopped)
-        await _until(lambda: _sockets(gateway) <= sockets)
-        await _until(lambda: dify.open_connections == 0)
-        after = _megabytes(gateway)
+        await until(lambda: set(dify.stops) == stopped)
+        await until(lambda: sockets(gateway) <= before)
+        await until(lambda: dify.open_connections == 0)
+        after = megabytes(gateway)
         assert after < memory * 1.1
         print(
             f"\n{len(STORM)} faulty calls in {seconds:.1f} s; "
-            f"sockets {sockets} -> {_sockets(gateway)}; memory {memory:.1f} -> {after:.1f} MB"
+            f"sockets {before} -> {sockets(gateway)}; memory {memory:.1f} -> {after:.1f} MB"
         )
         assert (await _storm(gateway, STORM[:10])) != []  # it still serves
     _check_secrets(gateway, answers)
 
 
 _STOPPED = {fault.course for fault in FAULTS if fault.stopped}
-
-
-async def _until(look: object, seconds: float = 10.0) -> None:
-    """Wait, without holding up this loop, until it is so."""
-    assert callable(look)
-    await asyncio.to_thread(eventually, look, seconds)
 
 
 def _check_secrets(gateway: Gateway, answers: Sequence[str]) -> None:
