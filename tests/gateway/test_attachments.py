@@ -81,7 +81,7 @@ def test_the_id_of_a_file_that_was_sent_before_is_kept() -> None:
         (Part("input_audio"), "input_audio"),
         (Part("file", file=FilePart()), "file"),
         (Part("hologram"), "hologram"),
-        (image(data_url(PNG + b"\0" * 1_100_000)), "1.0 MB"),
+        (image(data_url(PNG + b"\0" * 1_100_000)), "1.1 MB"),
         (file(data_url(b"MZ\x90\0\xff\xfe", "x")), "custom"),
     ],
 )

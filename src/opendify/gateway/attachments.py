@@ -7,6 +7,7 @@ as it is: the gateway never fetches one.
 from __future__ import annotations
 
 import binascii
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -175,8 +176,8 @@ def _check(file: Attachment, allowed: Limits, model: str) -> Attachment:
     if isinstance(file, Inline):
         limit = allowed.megabytes.get(file.type)
         if limit and len(file.data) > limit * MEGABYTE:
-            size = len(file.data) / MEGABYTE
-            raise _refused(f"{file.mime_type} of {size:.1f} MB", file.where, allowed, model)
+            size = math.ceil(len(file.data) / MEGABYTE * 10) / 10  # up, or it might seem to fit
+            raise _refused(f"{file.mime_type} of {size:g} MB", file.where, allowed, model)
     return file
 
 
