@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -49,14 +49,14 @@ class Inline:
     """
 
     type: FileType
-    data: bytes
+    data: bytes = field(repr=False)
     mime_type: str
     name: str
     where: str
+    digest: str = field(init=False)
 
-    @property
-    def digest(self) -> str:
-        return sha256(self.data).hexdigest()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", sha256(self.data).hexdigest())  # how a frozen dataclass sets one
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,11 @@ def limits(parameters: AppParameters) -> Limits:
         types.update(upload.allowed_file_types or ["image"])
         extensions.update(upload.allowed_file_extensions or ())
         count = upload.number_limits or 1
-    for field in parameters.user_input_form:
-        if field.type in FILE_TYPES:
-            types.update(field.allowed_file_types or KINDS)
-            extensions.update(field.allowed_file_extensions or ())
-            count += 1 if field.type == "file" else field.max_length or 1
+    for entry in parameters.user_input_form:
+        if entry.type in FILE_TYPES:
+            types.update(entry.allowed_file_types or KINDS)
+            extensions.update(entry.allowed_file_extensions or ())
+            count += 1 if entry.type == "file" else entry.max_length or 1
     system = parameters.system_parameters
     sizes = {
         "image": system.image_file_size_limit,

@@ -84,9 +84,7 @@ class Thread:
 
     def fresh(self) -> Thread:
         """The same request when its conversation is gone from Dify: a new one, seeded."""
-        return replace(
-            self, conversation_id=None, instead_of=self.conversation_id, history=True, turn=None
-        )
+        return replace(self, conversation_id=None, instead_of=self.conversation_id, history=True, turn=None)
 
 
 class Memory:

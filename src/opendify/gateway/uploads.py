@@ -33,9 +33,14 @@ class Uploads:
             OpenAIError: 400 if a file id is not one of this owner's.
             DifyError: If Dify refuses an upload.
         """
-        if len(files) == 1:
-            return [await self._place(files[0], client, owner)]
-        return await asyncio.gather(*(self._place(file, client, owner) for file in files))
+        each = {_same(file): file for file in files}
+        calls = (self._place(file, client, owner) for file in each.values())
+        placed: dict[object, InputFile] = {}
+        for name, outcome in zip(each, await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            placed[name] = outcome
+        return [placed[_same(file)] for file in files]
 
     async def forget(self, files: Sequence[Attachment], owner: Owner) -> bool:
         """Drop what is remembered of these files. False if nothing was: Dify's refusal has another cause."""
@@ -70,6 +75,11 @@ class Uploads:
             await self._store.put(key, known, ttl=self._ttl)
             await self._store.put(_by_id(known, owner), file.type, ttl=self._ttl)
         return _local(file.type, known)
+
+
+def _same(file: Attachment) -> object:
+    """Equal for files that are one and the same to Dify."""
+    return (file.type, file.digest) if isinstance(file, Inline) else file
 
 
 def _local(kind: FileType, file_id: str) -> InputFile:
