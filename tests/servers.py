@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,9 @@ class Gateway:
         host, _, port = self.root.removeprefix("http://").rpartition(":")
         return host, int(port)
 
+    def is_ready(self) -> bool:
+        return httpx2.get(f"{self.root}/health/ready").status_code == 200
+
     def requests(self) -> list[dict[str, object]]:
         """The log's lines about requests."""
         return [line for line in self.lines if line.get("event") == "request"]
@@ -56,6 +60,12 @@ class Gateway:
 
         (line,) = eventually(found)
         return line
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listened on a moment ago, for a server that is to come and go."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def eventually(look: Callable[[], T], seconds: float = 5.0) -> T:

@@ -7,11 +7,12 @@ from uuid import uuid4
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from opendify.simulator import AppSpec, Field, Simulator, default_apps
-from opendify.simulator.nodes import LLM, Code, End, Start
+from opendify.simulator import AppSpec, Field, Simulator, Tool, default_apps
+from opendify.simulator.nodes import LLM, Answer, Code, End, Start
 from servers import Gateway, running_gateway
 
-from .clients import ADA, BOB, WAYS, Answer, Ask, Asked
+from .clients import ADA, BOB, WAYS, Ask, Asked
+from .clients import Answer as GatewaysAnswer
 
 
 def _workflow(nickname: str, *form: Field) -> AppSpec:
@@ -30,7 +31,13 @@ APPS = (
     AppSpec("preset", "chat", form=(Field("name", required=True), Field("lang", required=True))),
     AppSpec("instructed", "chat", form=(Field("instructions", "paragraph"),), system="{{instructions}}"),
     AppSpec("ears", "chat", upload_types=("image", "audio", "video", "document"), uploads=5),
-    AppSpec("quota", "chat", refuses=(400, "provider_quota_exceeded", "Your quota is used up.")),
+    AppSpec("modest", "chat", shown={"system_parameters": {"image_file_size_limit": 1}}),
+    AppSpec("boastful", "chat", shown={"system_parameters": {"image_file_size_limit": 100}}),
+    AppSpec("quiet", "agent-chat", tools=(Tool("look", "nothing"),)),
+    AppSpec("noted", "agent-chat", annotations={"What is your name?": "My name is Dify, says a note."}),
+    AppSpec("talkative", "workflow", form=(Field("text"),), graph=(Start(), LLM(), End())),
+    AppSpec("spoken-flow", "advanced-chat", speech=True, graph=(Start(), LLM(), Answer())),
+    AppSpec("spoken-agent", "agent-chat", speech=True),
     _workflow("required", Field("first"), Field("second", required=True), Field("query")),
     _workflow("queried", Field("first"), Field("query", "paragraph")),
     _workflow("unnamed", Field("count", "number"), Field("first"), Field("second")),
@@ -59,6 +66,14 @@ conversation_memory_mode = "2"
 [apps.unpaced]
 key = "app-sim-unpaced"
 stream_pacing = "off"
+
+[apps."quiet agent"]
+key = "app-sim-quiet"
+agent_steps = false
+
+[apps."talkative workflow"]
+key = "app-sim-talkative"
+workflow_nodes = true
 
 [apps.preset]
 key = "app-sim-preset"
@@ -151,7 +166,7 @@ def way(request: pytest.FixtureRequest) -> Ask:
 def ask(way: Ask, openai: OpenAI, user: str) -> Ask:
     """Ask a model as a new user: `ask(model, messages, **more)`. Both plainly and streamed."""
 
-    def ask(model: str, messages: Any, **more: Any) -> Answer:
+    def ask(model: str, messages: Any, **more: Any) -> GatewaysAnswer:
         return way(openai, model, messages, **{"user": user, **more})
 
     return ask
