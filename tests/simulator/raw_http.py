@@ -62,6 +62,10 @@ class Reply:
         except (asyncio.IncompleteReadError, ConnectionError):
             exchange.complete = False
 
+    async def closed(self) -> bool:
+        """Does the server close the connection?"""
+        return await self._reader.read() == b""
+
     async def rest(self) -> Exchange:
         """Read to the end."""
         async for _ in self.chunks():

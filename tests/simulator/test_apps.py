@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from asking import client, names, said
 
-from opendify.simulator import AppSpec, Field, Simulator, Tool
+from opendify.simulator import AppSpec, Field, Mode, Simulator, Tool
 from opendify.simulator.nodes import LLM, Answer, Code, End, Start
 
 
@@ -262,6 +262,23 @@ async def test_a_node_may_fail_and_the_run_go_on() -> None:
         finished = (await flow.events("Hello"))[-1]["data"]
     assert (finished["status"], finished["exceptions_count"]) == ("partial-succeeded", 1)
     assert finished["outputs"] == {"result": "plan B"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "last"), [("advanced-chat", "message_end"), ("workflow", "workflow_finished")]
+)
+async def test_a_graph_app_without_a_graph_asks_the_model(mode: Mode, last: str) -> None:
+    app = AppSpec("flow", mode, form=(Field("text"),))
+    async with Simulator([app], pace=0) as dify, client(dify, "flow") as flow:
+        events = await flow.events("[[reply:Hi]]")
+    assert (said(events), events[-1]["event"]) == ("Hi", last)
+
+
+def test_a_graph_that_cannot_run_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no graph"):
+        AppSpec("chat", "chat", graph=(Start(), LLM(), Answer()))
+    with pytest.raises(ValueError, match=r"first node of a graph is a Start\(\)"):
+        AppSpec("flow", "workflow", graph=(LLM(), End()))
 
 
 # Apps that refuse

@@ -66,6 +66,11 @@ async def test_a_stopped_stream_ends_in_good_order(dify: Simulator, app: str) ->
         async for chunk in chunks:
             seen += chunk
         events = parsed(seen)
+        if "conversation_id" in events[0]:
+            listed = await asker.json(
+                "GET", f"/messages?user=ada&conversation_id={events[0]['conversation_id']}"
+            )
+            assert listed["data"][0]["answer"] == said(events), "what was sent is what is kept"
         assert names(events)[-len(_ENDS[app]) :] == _ENDS[app]
         assert dify.counts().stopped_tasks == (task_id,)
         assert dify.counts().running == dify.counts().open_streams == 0
@@ -146,6 +151,22 @@ async def test_a_connection_is_used_again_after_a_stream(dify: Simulator) -> Non
         exchange = await reply.rest()
         assert exchange.complete
         assert dify.counts().open_connections == 1
+
+
+async def test_a_connection_is_closed_when_the_client_wants_it_closed(dify: Simulator) -> None:
+    headers = {"Authorization": f"Bearer {dify.keys['chat']}", "Connection": "close"}
+    async with asked(dify.port, written("GET", "/v1/info", headers, None)) as reply:
+        exchange = await reply.head()
+        await reply.rest()
+        assert exchange.header("Connection") != "keep-alive"
+        assert await reply.closed()
+
+
+async def test_a_form_that_is_none_is_a_missing_file(dify: Simulator) -> None:
+    headers = {"Authorization": f"Bearer {dify.keys['chat']}", "Content-Type": "multipart/form-data"}
+    async with asked(dify.port, written("POST", "/v1/files/upload", headers, b"x")) as reply:
+        assert (await reply.head()).status == 400
+        assert b"no_file_uploaded" in (await reply.rest()).body
 
 
 async def test_each_event_is_one_http_chunk(dify: Simulator) -> None:

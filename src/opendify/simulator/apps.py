@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from opendify.simulator.errors import invalid
 from opendify.simulator.files import LIMITS, File
-from opendify.simulator.nodes import Node
+from opendify.simulator.nodes import LLM, Answer, End, Node, Start
 from opendify.simulator.wire import array, mapping
 
 Behaviour = Literal["1.12", "1.16"]
@@ -227,12 +227,15 @@ class AppSpec:
         moderation: words that are blocked.
         speech: the answer is also spoken: tts_message events, which may come after the end of the answer.
         max_active_requests: answers at once; 0: as many as come.
-        graph: the nodes of an advanced-chat or workflow app.
+        graph: the nodes of an advanced-chat or workflow app; start, model and answer (or end) if not given.
         refuses: the status, code and message with which it refuses every generation, as an app with a
             broken model does.
         api_enabled: False: the app's API is switched off (403).
         published: False: a chatflow or workflow that was never published.
         shown: parts of `/parameters` that are to be otherwise, key by key.
+
+    Raises:
+        ValueError: a graph that does not begin with a Start node, or that an app of this mode has not.
 
     >>> AppSpec("chat", "chat").app_key, AppSpec("chat", "chat").title
     ('app-sim-chat', 'Simulated Chat')
@@ -264,6 +267,19 @@ class AppSpec:
     api_enabled: bool = True
     published: bool = True
     shown: Mapping[str, object] = field(default_factory=lambda: dict[str, object]())
+
+    def __post_init__(self) -> None:
+        if self.graph and self.mode not in GRAPH_MODES:
+            raise ValueError(f"App {self.nickname!r}: an app of mode {self.mode!r} has no graph.")
+        if self.graph and not isinstance(self.graph[0], Start):
+            raise ValueError(f"App {self.nickname!r}: the first node of a graph is a Start().")
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The graph, or the shortest one for the app's mode; none for other modes."""
+        if self.graph or self.mode not in GRAPH_MODES:
+            return self.graph
+        return (Start(), LLM(system=self.system), Answer() if self.mode == "advanced-chat" else End())
 
     @property
     def app_key(self) -> str:

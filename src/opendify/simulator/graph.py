@@ -46,7 +46,7 @@ class GraphRun:
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.variables = Variables(turn.files)
-        self.saying = Saying(turn, turn.spec.graph, self.variables)
+        self.saying = Saying(turn, turn.spec.nodes, self.variables)
         self.usage: Usage | None = None
         self.made: list[File] = []
         self.outputs: Mapping[str, object] = {}
@@ -70,7 +70,7 @@ class GraphRun:
         }
         yield 0.0, self._event("workflow_started", started)
         try:
-            for node in self._spec.graph:
+            for node in self._spec.nodes:
                 yield from self._one(node)
         except Stopped:
             yield from self._stopped()
@@ -186,7 +186,7 @@ class GraphRun:
         """A node inside an iteration or a loop."""
         yield 0.0, self._node_started(shown)
         for where, text in says:
-            yield self.turn.pace, self.saying.say(where, text)
+            yield from self.saying.say(where, text, self.turn.pace)
         yield 0.0, self._node_finished(shown, ran)
 
     def _iteration(self, node: Iteration) -> Steps:

@@ -217,11 +217,6 @@ class Script:
         """Tokens of this call."""
         return Usage(self.prompt_tokens, sum(1 for _, text in self.pieces if text))
 
-    @property
-    def seconds(self) -> float:
-        """How long the model takes."""
-        return sum(wait for wait, _ in self.pieces)
-
 
 @dataclass(frozen=True, slots=True)
 class Usage:

@@ -26,7 +26,7 @@ class LLM:
 
     Args:
         system: its instruction.
-        prompt: what it is asked; directives in it are followed.
+        prompt: what it is asked; if that is empty, as `sys.query` is in a workflow, the texts of the inputs.
         reasoning_format: `separated` keeps `<think>` out of the node's text; it is the `reasoning_content`
             of its outputs, and, in behaviour 1.16, reasoning_chunk events. `tagged` leaves it in the text.
         files: the file variables that it sees beside the files of the message; None: all that the form has.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Protocol
 
-from opendify.simulator.turns import Stopped, Turn
-from opendify.simulator.wire import PING, Signal, Step
+from opendify.simulator.turns import Steps, Stopped, Turn
+from opendify.simulator.wire import PING, Signal
 
 _AT_ONCE = 64  # steps that a run takes before the other runs get their turn
 _BREATH = 0.005  # seconds to wait for a slow reader
@@ -48,7 +48,7 @@ class Run:
     def __init__(
         self,
         turn: Turn,
-        steps: Generator[Step, None, None],
+        steps: Steps,
         *,
         listener: Listener | None,
         hold: float,
@@ -56,20 +56,19 @@ class Run:
         opening_ping: bool,
         over: Callable[[Run], None],
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self.turn = turn
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[None] = self._loop.create_future()
         self._steps = steps
         self._listener = listener
-        self._over = over
-        self._loop = asyncio.get_running_loop()
         self._ping = ping
-        now = self._loop.time()
-        self._hold = now + hold
-        self._due = now
-        self._next: bytes | Signal = b""
-        self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
-        self._ping_timer: asyncio.TimerHandle | None = None
         self._opening_ping = opening_ping
+        self._over = over
+        self._due = self._loop.time()
+        self._hold = self._due + hold
+        self._next: bytes | Signal = b""
+        self._timer: asyncio.Handle | None = None
+        self._ping_timer: asyncio.Handle | None = None
 
     @property
     def over(self) -> bool:

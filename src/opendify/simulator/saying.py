@@ -62,17 +62,17 @@ class Saying:
                 text = self._variables.text(where)
             self._waiting.popleft()
             if text:
-                yield 0.0, self.say(where, text)
+                yield from self.say(where, text)
 
-    def say(self, where: Selector, text: str) -> bytes:
-        """The event of one piece of text."""
-        self._said.append(text)
-        if self.first is None:
-            self.first = self._turn.seconds
+    def say(self, where: Selector, text: str, wait: float = 0.0) -> Iterator[Step]:
+        """Send one piece of text, after so many seconds."""
         write = self._writers.get(where)
         if write is None:
             write = self._writers[where] = self._writer(list(where))
-        return write(text)
+        yield wait, write(text)
+        self._said.append(text)  # behind the yield: a run may be stopped while the piece waits
+        if self.first is None:
+            self.first = self._turn.seconds
 
     def _writer(self, where: list[str]) -> Callable[[str], bytes]:
         turn = self._turn

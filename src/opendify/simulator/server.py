@@ -35,16 +35,14 @@ class Server:
 
     Args:
         service: what it answers.
-        naming_delay: seconds before the first byte of a conversation that gets a name.
         ping: seconds between two pings of a stream.
     """
 
-    def __init__(self, service: Service, *, naming_delay: float, ping: float) -> None:
+    def __init__(self, service: Service, *, ping: float) -> None:
         self.service = service
         self.port = 0
-        self._naming_delay = naming_delay
         self._ping = ping
-        self._head = {"X-Version": VERSIONS[service.behaviour], "X-Env": "PRODUCTION"}
+        self._version = VERSIONS[service.behaviour]
         self._server = web.Server(
             self._answer,
             request_factory=_request,
@@ -89,7 +87,7 @@ class Server:
             return self._preflight(request, path)
         route, parameters = _find(request.method, path)
         if route is None:
-            return self._lost(path)
+            return self._lost(request, path)
         self.service.tally.calls[route.name] += 1
         try:
             reply = route.operation(self.service, await _read(request, path, parameters))
@@ -97,7 +95,12 @@ class Server:
                 return await self._generate(request, reply)
         except Refusal as refusal:
             reply = Reply(refusal.body(), refusal.status, refusal.content_type, refusal.headers)
-        return _response(reply, {**self._head, **_CORS})
+        return _response(reply, self._head(request))
+
+    def _head(self, request: web.BaseRequest, *, cors: bool = True) -> dict[str, str]:
+        """The headers of every reply; those for browsers are not on a path or method that is not there."""
+        head = {"X-Version": self._version, "X-Env": "PRODUCTION"} | (_CORS if cors else {})
+        return head | ({"Connection": "keep-alive"} if request.keep_alive else {})
 
     async def _generate(self, request: web.BaseRequest, generation: Generation) -> web.StreamResponse:
         turn, app, runs = generation.turn, generation.app, self.service.runs
@@ -113,10 +116,10 @@ class Server:
             turn,
             generation.steps,
             listener=stream,
-            hold=self._naming_delay if generation.named else 0.0,
+            hold=generation.hold,
             ping=self._ping,
             # An opening ping of graph apps is told of newer Dify.
-            opening_ping=turn.behaviour == "1.16" and bool(turn.spec.graph),
+            opening_ping=turn.behaviour == "1.16" and bool(turn.spec.nodes),
             over=over,
         )
         app.running += 1
@@ -132,8 +135,8 @@ class Server:
             raise
 
     async def _streaming(self, request: web.BaseRequest, run: Run, stream: _Stream) -> web.StreamResponse:
-        headers = {**self._head, **_CORS, "Connection": "keep-alive"}
-        response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream; charset=utf-8"})
+        kind = {"Content-Type": "text/event-stream; charset=utf-8"}
+        response = web.StreamResponse(headers=self._head(request) | kind)
         response.enable_chunked_encoding()
         self.service.tally.open_streams += 1
         try:
@@ -152,7 +155,7 @@ class Server:
     async def _blocking(self, request: web.BaseRequest, run: Run) -> web.StreamResponse:
         await asyncio.shield(run.done)
         turn = run.turn
-        head = {**self._head, **_CORS}
+        head = self._head(request)
         if turn.refusal is not None:
             return _response(Reply(turn.refusal.body(), turn.refusal.status), head)
         body = faults.broken_body(spaced(turn.reply), turn.asked)
@@ -171,19 +174,19 @@ class Server:
         _cut(request, Signal.RST if signal is Signal.RST else Signal.FIN)
         return partial
 
-    def _lost(self, path: str) -> web.StreamResponse:
+    def _lost(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         """No such operation: 405 if there is another method for the path, else 404 in HTML."""
         if _methods(path):
             refusal = Refusal(405, "method_not_allowed", "The method is not allowed for the requested URL.")
-            return _response(Reply(refusal.body(), 405), self._head)
+            return _response(Reply(refusal.body(), 405), self._head(request, cors=False))
         page = Reply(NOT_FOUND_PAGE.encode(), 404, Page.content_type)
-        return _response(page, {**self._head, **(_CORS if path == "/v1/" else {})})
+        return _response(page, self._head(request, cors=path == "/v1/"))
 
     def _preflight(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         methods = _methods(path)
         if not methods:
-            return self._lost(path)
-        headers = {**self._head, **_CORS, "Allow": ", ".join([*methods, "OPTIONS"])}
+            return self._lost(request, path)
+        headers = self._head(request) | {"Allow": ", ".join([*methods, "OPTIONS"])}
         if origin := request.headers.get("Origin"):
             headers["Access-Control-Allow-Origin"] = origin
         if request.headers.get("Access-Control-Request-Method"):
@@ -298,7 +301,7 @@ def _request(
 async def _read(request: web.BaseRequest, path: str, parameters: dict[str, str]) -> Request:
     parts: list[Part] = []
     body = b""
-    if request.content_type == "multipart/form-data":
+    if request.content_type == "multipart/form-data" and "boundary=" in request.headers["Content-Type"]:
         async for part in await request.multipart():
             if isinstance(part, BodyPartReader):
                 content, mime_type = bytes(await part.read()), part.headers.get("Content-Type", "")
@@ -318,7 +321,7 @@ async def _read(request: web.BaseRequest, path: str, parameters: dict[str, str])
 
 
 def _response(reply: Reply, headers: dict[str, str]) -> web.Response:
-    kind = {"Content-Type": reply.content_type, "Connection": "keep-alive"}
+    kind = {"Content-Type": reply.content_type}
     return web.Response(status=reply.status, body=reply.body, headers={**kind, **headers, **reply.headers})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
 
@@ -12,8 +12,7 @@ from opendify.simulator.counts import Tally
 from opendify.simulator.errors import Refusal, unauthorized
 from opendify.simulator.files import Files
 from opendify.simulator.runs import Run
-from opendify.simulator.turns import Turn
-from opendify.simulator.wire import Step
+from opendify.simulator.turns import Steps, Turn
 
 TENANT_ID = str(uuid5(NAMESPACE_URL, "opendify-simulator/workspace"))
 DEFAULT_USER = "DEFAULT-USER"
@@ -79,13 +78,13 @@ class Generation:
     """A reply that is still to be made: a turn, and the steps that answer it.
 
     Args:
-        named: a new conversation is given a name first, so the first byte waits for that.
+        hold: seconds before the first byte may go out: a new conversation is given a name first.
     """
 
     app: App
     turn: Turn
-    steps: Generator[Step, None, None]
-    named: bool
+    steps: Steps
+    hold: float
 
 
 class Service:
@@ -95,11 +94,15 @@ class Service:
         apps: what there is.
         behaviour: which Dify.
         pace: the model's seconds per token.
+        naming_delay: seconds that naming a new conversation takes.
     """
 
-    def __init__(self, apps: Sequence[AppSpec], behaviour: Behaviour, pace: float) -> None:
+    def __init__(
+        self, apps: Sequence[AppSpec], behaviour: Behaviour, *, pace: float, naming_delay: float
+    ) -> None:
         self.behaviour: Behaviour = behaviour
         self.pace = pace
+        self.naming_delay = naming_delay
         self.files = Files(TENANT_ID, behaviour)
         self.tally = Tally()
         self.runs: dict[str, Run] = {}

@@ -95,8 +95,8 @@ class Simulator:
         self._ask(self._running().service.tally.reset)
 
     async def __aenter__(self) -> Self:
-        service = Service(self.apps, self._behaviour, self._pace)
-        server = Server(service, naming_delay=self._naming_delay, ping=self._ping)
+        service = Service(self.apps, self._behaviour, pace=self._pace, naming_delay=self._naming_delay)
+        server = Server(service, ping=self._ping)
         await server.start(self._host, self._port)
         self._server = server
         return self

@@ -110,7 +110,8 @@ def _make(run: Place, node: Maker) -> Ran:
 def _llm(run: Place, node: LLM) -> Work:
     if not node.credentials:
         return Ran(status="failed", error="Model simulated credentials is not initialized.")
-    system, prompt = run.variables.fill(node.system), run.variables.fill(node.prompt)
+    system = run.variables.fill(node.system)
+    prompt = run.variables.fill(node.prompt) or run.turn.question
     seen = _seen(run, node)
     script = run.turn.script(query=prompt, system=system, files=seen)
     separated = node.reasoning_format == "separated"
@@ -121,13 +122,16 @@ def _llm(run: Place, node: LLM) -> Work:
     first: float | None = None
     live = run.saying.awaits((node.id, "text"))
     for wait, text in script.pieces:
-        yield wait, run.saying.say((node.id, "text"), text) if live else b""
+        if live:
+            yield from run.saying.say((node.id, "text"), text, wait)
+        else:
+            yield wait, b""
         first = time.perf_counter() - began if first is None else first
     inputs = {"#files#": list(seen)} if seen else _nothing()
     if script.failure is not None:
         return Ran(inputs=inputs, status="failed", error=script.failure.message)
     if live:
-        yield 0.0, run.saying.say((node.id, "text"), "")  # one more empty piece, Dify's own
+        yield from run.saying.say((node.id, "text"), "")  # one more empty piece, Dify's own
         run.saying.had()
     run.usage = (run.usage or Usage()) + script.usage
     latency = round(time.perf_counter() - began, 3)
@@ -198,9 +202,9 @@ def _agent(run: Place, node: Agent) -> Work:
     for log in logs:  # these alone carry no workflow_run_id (Dify 1.12.1)
         yield run.turn.pace, run.turn.envelope.event("agent_log", data=log)
     live = run.saying.awaits((node.id, "text"))
-    for word in split(node.text):
-        yield run.turn.pace, run.saying.say((node.id, "text"), word) if live else b""
     if live:
+        for word in split(node.text):
+            yield from run.saying.say((node.id, "text"), word, run.turn.pace)
         run.saying.had()
     done = [log for log in logs if log["status"] == "success"]
     done.sort(key=lambda log: log["parent_id"] is not None)  # the round before its steps

@@ -52,8 +52,7 @@ def chat_messages(service: Service, request: Request) -> Generation:
     app, body = service.app(request), parsed(request.content_type, request.body)
     user = user_of(body)
     _expect_chat(app.spec)
-    record = _record("POST /chat-messages", app, user, body, request)
-    service.tally.requests.append(record)
+    service.tally.requests.append(_record("POST /chat-messages", app, user, body, request))
     return _begin(service, request, app, user, validated(ChatRequestPayload, body))
 
 
@@ -166,6 +165,7 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
     history = conversation.history() if conversation else ()
     kept = {name: files.plain(value) for name, value in values.items()}
     named = asked is not None and conversation is None and asked.auto_generate_name
+    hold = service.naming_delay if named else 0.0
     if asked and conversation is None:
         conversation = app.conversations.start(user, kept, spec.opening_statement)
         if named:
@@ -186,11 +186,11 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
         message=None if spec.mode == "workflow" else _message(query, kept, attached, conversation),
         history=history,
         streaming=payload.response_mode == "streaming" or spec.mode == "agent",
-        late=named,
+        late=hold > 0,
     )
     requests = service.tally.requests
     requests[-1] = replace(requests[-1], task_id=turn.task_id)
-    return Generation(app, turn, faults.broken(_STEPS[spec.mode](turn), directives), named)
+    return Generation(app, turn, faults.broken(_STEPS[spec.mode](turn), directives), hold)
 
 
 def _directives(question: str) -> Directives:
