@@ -196,10 +196,10 @@ def api_url(base_url: str) -> str:
     url = base_url.strip().rstrip("/")
     try:
         parts = urlsplit(url)
-        port_is_one = parts.port is None or parts.port > 0
+        port_fits = parts.port is None or parts.port > 0
     except ValueError:
         raise ValueError("base_url is not a URL: its host or port cannot be read.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_one:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
         raise ValueError("base_url must be a URL such as https://api.dify.ai/v1.")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("base_url must be an address alone: no user, no query, no fragment.")

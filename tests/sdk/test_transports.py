@@ -8,6 +8,7 @@ import gzip
 import logging
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ from opendify import (
     AsyncTransport,
     AuthenticationError,
     BadRequestError,
+    Dify,
     DifyError,
+    HttpxTransport,
     NotFoundError,
     RateLimitError,
     ResponseError,
@@ -163,6 +166,14 @@ async def test_a_generation_is_never_sent_twice_and_a_question_is(connect: Conne
     assert len(server.requests) == 2
 
 
+async def test_a_question_whose_answer_breaks_off_is_asked_again(connect: Connect) -> None:
+    [whole] = answer(INFO)
+    assert isinstance(whole, bytes)
+    with WireServer([whole[:-9], Close()], answer(INFO)) as server:
+        assert (await connect(server).app.info()).name == "App"
+    assert len(server.requests) == 2
+
+
 @contextlib.contextmanager
 def nobody_listens() -> Iterator[str]:
     with socket.socket() as taken:
@@ -297,6 +308,18 @@ async def test_many_streams_run_at_once_without_waiting_for_each_other(transport
                 stream = await stack.enter_async_context(dify.chat.stream(query="Hi"))
                 assert (await anext(stream)).text == "Hello"
             assert server.connections == many
+
+
+def test_a_client_may_be_shared_by_threads() -> None:
+    with (
+        WireServer(HELLO) as server,
+        HttpxTransport(trust_env=False) as transport,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        dify = Dify("app-x", base_url=server.url, user="ada", transport=transport)
+        replies = threads.map(lambda n: dify.chat.send(query=str(n)).answer, range(80))
+        assert list(replies) == ["Hello"] * 80
+    assert len(server.requests) == 80
 
 
 async def test_segments_are_not_held_back(connect: Connect) -> None:

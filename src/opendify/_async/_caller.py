@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -70,12 +70,7 @@ class AsyncCaller:
 
     async def reply(self, operation: Operation) -> Reply:
         """Send, and read the whole answer."""
-        response = await self._open(operation, accept="*/*")
-        try:
-            body = await response.read()
-        finally:
-            await response.aclose()
-        return Reply(response.status, response.headers, body)
+        return await self._try(operation, lambda: self._reply_once(operation))
 
     def stream(self, call: EventsCall[E]) -> AsyncStream[E]:
         """The stream of a call, not yet sent."""
@@ -93,8 +88,16 @@ class AsyncCaller:
                 raise
         return fold.reply()
 
+    async def _reply_once(self, operation: Operation) -> Reply:
+        response = await self._open(operation, "*/*")
+        try:
+            body = await response.read()
+        finally:
+            await response.aclose()
+        return Reply(response.status, response.headers, body)
+
     async def _open_stream(self, call: EventsCall[E]) -> AsyncResponse:
-        response = await self._open(call, accept="text/event-stream")
+        response = await self._try(call, lambda: self._open(call, "text/event-stream"))
         kind = response.headers.get("content-type", "text/event-stream")
         if kind.partition(";")[0].strip().lower() != "text/event-stream":
             await response.aclose()
@@ -105,20 +108,18 @@ class AsyncCaller:
             )
         return response
 
-    async def _open(self, operation: Operation, *, accept: str) -> AsyncResponse:
-        """Send, as often as is right, and give the answer if it is a success."""
+    async def _try(self, operation: Operation, once: Callable[[], Awaitable[T]]) -> T:
+        """Do it, as often as is right."""
+        max_retries = self.max_retries if operation.again else 0
         attempt = 0
         while True:
             try:
-                response = await self.transport.open(self._request(operation, accept))
-                if 200 <= response.status < 300:
-                    return response
-                raise await _refusal(response)
+                return await once()
             except DifyError as error:
                 wait = wait_before_retry(
                     error,
                     attempt=attempt,
-                    max_retries=self.max_retries if operation.again else 0,
+                    max_retries=max_retries,
                     reads_only=operation.reads_only,
                     random=_DICE,
                 )
@@ -126,6 +127,17 @@ class AsyncCaller:
                     raise
             await async_sleep(wait)
             attempt += 1
+
+    async def _open(self, operation: Operation, accept: str) -> AsyncResponse:
+        """Send once, and give the answer if it is a success."""
+        response = await self.transport.open(self._request(operation, accept))
+        if 200 <= response.status < 300:
+            return response
+        try:
+            body = await response.read()
+        finally:
+            await response.aclose()
+        raise refusal_from_reply(response.status, response.headers, body)
 
     def _request(self, operation: Operation, accept: str) -> AsyncRequest:
         headers = {
@@ -153,11 +165,3 @@ class AsyncCaller:
             content,
             self.timeout,
         )
-
-
-async def _refusal(response: AsyncResponse) -> APIStatusError:
-    try:
-        body = await response.read()
-    finally:
-        await response.aclose()
-    return refusal_from_reply(response.status, response.headers, body)

@@ -43,7 +43,9 @@ class AsyncResponse(Protocol):
     """An answer whose head has come in. Whoever holds it closes it."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """HTTP's number."""
+        ...
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -152,8 +154,10 @@ class _AsyncHttpxResponse:
         return b"".join(chunks)
 
     async def aclose(self) -> None:
-        await self._chunks.aclose()
-        await self._response.aclose()
+        try:
+            await self._chunks.aclose()
+        finally:
+            await self._response.aclose()
 
 
 # These fail before a byte of the request is written.

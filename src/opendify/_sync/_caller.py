@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -71,12 +71,7 @@ class Caller:
 
     def reply(self, operation: Operation) -> Reply:
         """Send, and read the whole answer."""
-        response = self._open(operation, accept="*/*")
-        try:
-            body = response.read()
-        finally:
-            response.close()
-        return Reply(response.status, response.headers, body)
+        return self._try(operation, lambda: self._reply_once(operation))
 
     def stream(self, call: EventsCall[E]) -> Stream[E]:
         """The stream of a call, not yet sent."""
@@ -94,8 +89,16 @@ class Caller:
                 raise
         return fold.reply()
 
+    def _reply_once(self, operation: Operation) -> Reply:
+        response = self._open(operation, "*/*")
+        try:
+            body = response.read()
+        finally:
+            response.close()
+        return Reply(response.status, response.headers, body)
+
     def _open_stream(self, call: EventsCall[E]) -> Response:
-        response = self._open(call, accept="text/event-stream")
+        response = self._try(call, lambda: self._open(call, "text/event-stream"))
         kind = response.headers.get("content-type", "text/event-stream")
         if kind.partition(";")[0].strip().lower() != "text/event-stream":
             response.close()
@@ -106,20 +109,18 @@ class Caller:
             )
         return response
 
-    def _open(self, operation: Operation, *, accept: str) -> Response:
-        """Send, as often as is right, and give the answer if it is a success."""
+    def _try(self, operation: Operation, once: Callable[[], T]) -> T:
+        """Do it, as often as is right."""
+        max_retries = self.max_retries if operation.again else 0
         attempt = 0
         while True:
             try:
-                response = self.transport.open(self._request(operation, accept))
-                if 200 <= response.status < 300:
-                    return response
-                raise _refusal(response)
+                return once()
             except DifyError as error:
                 wait = wait_before_retry(
                     error,
                     attempt=attempt,
-                    max_retries=self.max_retries if operation.again else 0,
+                    max_retries=max_retries,
                     reads_only=operation.reads_only,
                     random=_DICE,
                 )
@@ -127,6 +128,17 @@ class Caller:
                     raise
             sleep(wait)
             attempt += 1
+
+    def _open(self, operation: Operation, accept: str) -> Response:
+        """Send once, and give the answer if it is a success."""
+        response = self.transport.open(self._request(operation, accept))
+        if 200 <= response.status < 300:
+            return response
+        try:
+            body = response.read()
+        finally:
+            response.close()
+        raise refusal_from_reply(response.status, response.headers, body)
 
     def _request(self, operation: Operation, accept: str) -> Request:
         headers = {
@@ -154,11 +166,3 @@ class Caller:
             content,
             self.timeout,
         )
-
-
-def _refusal(response: Response) -> APIStatusError:
-    try:
-        body = response.read()
-    finally:
-        response.close()
-    return refusal_from_reply(response.status, response.headers, body)

@@ -44,7 +44,9 @@ class Response(Protocol):
     """An answer whose head has come in. Whoever holds it closes it."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """HTTP's number."""
+        ...
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -153,8 +155,10 @@ class _HttpxResponse:
         return b"".join(chunks)
 
     def close(self) -> None:
-        self._chunks.close()
-        self._response.close()
+        try:
+            self._chunks.close()
+        finally:
+            self._response.close()
 
 
 # These fail before a byte of the request is written.

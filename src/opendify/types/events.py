@@ -202,6 +202,8 @@ class PingEvent(Event):
 
 
 class WorkflowStartedData(Model):
+    """The run that begins."""
+
     id: str | None = None
     workflow_id: str | None = None
     inputs: dict[str, JsonValue] | None = None
@@ -219,6 +221,8 @@ class WorkflowStartedEvent(Event):
 
 
 class WorkflowFinishedData(Model):
+    """The run that ended: its outputs, or its error."""
+
     id: str | None = None
     workflow_id: str | None = None
     status: WorkflowStatus
@@ -249,6 +253,8 @@ class WorkflowPausedEvent(Event):
 
 
 class NodeStartedData(Model):
+    """The node that begins. The same in `node_finished`."""
+
     id: str | None = None
     """Of this execution: `node_finished` has the same."""
     node_id: str | None = None
@@ -270,6 +276,8 @@ class NodeStartedEvent(Event):
 
 
 class NodeFinishedData(NodeStartedData):
+    """The node that ended: what it took and gave, or its error."""
+
     status: Literal["running", "succeeded", "failed", "exception", "stopped"] | str = ""
     process_data: dict[str, JsonValue] | None = None
     outputs: dict[str, JsonValue] | None = None
@@ -289,6 +297,8 @@ class NodeFinishedEvent(Event):
 
 
 class NodeRetryData(NodeFinishedData):
+    """The node that is tried again, and why."""
+
     retry_index: int | None = None
 
 
@@ -365,6 +375,8 @@ class LoopCompletedEvent(Event):
 
 
 class TextData(Model):
+    """A piece of text, and the output that it belongs to."""
+
     text: Text = ""
     from_variable_selector: list[str] | None = None
 
@@ -388,6 +400,8 @@ class TextReplaceEvent(Event):
 
 
 class ReasoningData(Model):
+    """A piece of thinking; `is_final` says that it was the last."""
+
     reasoning: Text = ""
     node_id: str | None = None
     message_id: str | None = None
@@ -402,6 +416,8 @@ class ReasoningChunkEvent(Event):
 
 
 class AgentLogData(Model):
+    """A step of an agent node, as its agent strategy tells it."""
+
     id: str | None = None
     node_execution_id: str | None = None
     node_id: str | None = None
@@ -421,6 +437,8 @@ class AgentLogEvent(Event):
 
 
 class HumanInputRequiredData(Model):
+    """The form that somebody has to fill in."""
+
     form_id: str | None = None
     node_id: str | None = None
     node_title: Text = ""
@@ -442,6 +460,8 @@ class HumanInputRequiredEvent(Event):
 
 
 class HumanInputDoneData(Model):
+    """The form that somebody filled in, or nobody in time."""
+
     node_id: str | None = None
     node_title: Text = ""
     rendered_content: str | None = None
