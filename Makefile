@@ -14,7 +14,7 @@ run: .venv/.gateway ## Start the gateway: on the Dify that .env names, else on a
 	$(BIN)/opendify serve --simulator $(ARGS)
 
 test: .venv/.dev ## Run the tests. ARGS="-k words" picks some.
-	$(BIN)/pytest -q -n 2 $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## Format, lint, types, generated files, documents and the house rules.
 	$(BIN)/ruff format --check .
