@@ -16,16 +16,17 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opendify import AsyncDify
 from opendify.aiohttp import AiohttpTransport
-from opendify.gateway.access import Access, Client, Denied
+from opendify.gateway.access import Access, Client
 from opendify.gateway.admission import Admission
 from opendify.gateway.catalog import Catalog
-from opendify.gateway.completions import Completions, unknown_model
+from opendify.gateway.completions import Completions, authenticate, unknown_model
 from opendify.gateway.errors import OpenAIError
 from opendify.gateway.memory import Memory
+from opendify.gateway.reply import request_id
 from opendify.gateway.settings import Settings
 from opendify.gateway.store import Store, open_store
 from opendify.gateway.uploads import Uploads
@@ -89,7 +90,7 @@ class Gateway:
             assert self._completions is not None, "the server runs the lifespan before the first request"
             await self._completions(scope, receive, send)
         else:
-            await self._routes(scope, receive, send)
+            await self._routes(scope, receive, _with_request_id(scope, send))
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
@@ -165,13 +166,20 @@ class Gateway:
         return self._catalog
 
     def _client(self, request: Request) -> Client:
-        authorization = request.headers.get("authorization")
-        try:
-            return self._access.authenticate(
-                None if authorization is None else authorization.encode("latin-1")
-            )
-        except Denied as denied:
-            raise OpenAIError(401, str(denied), code="invalid_api_key") from None
+        return authenticate(self._access, request.headers.get("authorization"))
+
+
+def _with_request_id(scope: Scope, send: Send) -> Send:
+    if scope["type"] != "http":
+        return send
+    header = (b"x-request-id", request_id(scope["headers"]).encode())
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], header]
+        await send(message)
+
+    return answer
 
 
 async def _secret(settings: Settings, store: Store) -> bytes:

@@ -29,9 +29,9 @@ from opendify.gateway.attachments import Attachment, Inline, collect, limits
 from opendify.gateway.catalog import Catalog, Model
 from opendify.gateway.channel import Channel
 from opendify.gateway.conversation import Conversation, read
-from opendify.gateway.errors import OpenAIError, from_dify, invalid
+from opendify.gateway.errors import OpenAIError, from_dify, invalid, unauthorized
 from opendify.gateway.memory import Memory, Owner, Thread
-from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send
+from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, request_id
 from opendify.gateway.run import Run
 from opendify.gateway.translate import KINDS, DifyCall, to_dify
 from opendify.gateway.uploads import Uploads
@@ -47,7 +47,6 @@ USER_HEADER = "x-openwebui-user-id"
 STALE_UPLOAD = "Invalid upload file"
 """How Dify 1.12.1 begins to say that it doesn't have (or no longer has) a file of that id."""
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_NAMES = 50
 """Model names in an error message, names of ignored settings in a header."""
@@ -151,8 +150,7 @@ class Completions:
         """Answer one request. Every outcome ends in one log line."""
         began = time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        given = headers.get("x-request-id", "")
-        record = Record(given if _REQUEST_ID.fullmatch(given) else uuid4().hex)
+        record = Record(request_id(scope["headers"]))
         reply = Reply(send, record.request_id)
         call = asyncio.current_task()
         assert call is not None, "a server runs each request as a task"
@@ -186,7 +184,7 @@ class Completions:
     async def _serve(
         self, headers: Mapping[str, str], receive: Receive, reply: Reply, record: Record
     ) -> None:
-        client = self._authenticate(headers)
+        client = authenticate(self._access, headers.get("authorization"))
         record.client = client.name
         body = await self._body(headers, receive)
         large = len(body) > LARGE_BODY
@@ -204,15 +202,6 @@ class Completions:
             self._admission.slot(model.app.id, model.app.max_concurrent_per_app, model=model.id),
         ):
             await self._answer(asking, large, reply, record)
-
-    def _authenticate(self, headers: Mapping[str, str]) -> Client:
-        authorization = headers.get("authorization")
-        try:
-            return self._access.authenticate(
-                None if authorization is None else authorization.encode("latin-1")
-            )
-        except Denied as denied:
-            raise OpenAIError(401, str(denied), code="invalid_api_key") from None
 
     def _find(self, name: str, client: Client) -> Model:
         model = self._catalog.find(name, client)
@@ -366,6 +355,18 @@ class Completions:
             if call.inputs:
                 await self._memory.keep_inputs(asking.owner, conversation_id, call.inputs)
         return last
+
+
+def authenticate(access: Access, authorization: str | None) -> Client:
+    """Whose request it is that has this ``Authorization`` header.
+
+    Raises:
+        OpenAIError: 401 if it is nobody's.
+    """
+    try:
+        return access.authenticate(None if authorization is None else authorization.encode("latin-1"))
+    except Denied as denied:
+        raise unauthorized(str(denied)) from None
 
 
 def unknown_model(catalog: Catalog, name: str, client: Client) -> OpenAIError:

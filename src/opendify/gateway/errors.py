@@ -82,6 +82,11 @@ def invalid(
     return OpenAIError(status, message, code=code, param=param)
 
 
+def unauthorized(message: str) -> OpenAIError:
+    """No client key came with the request, or none that is known here."""
+    return OpenAIError(401, message, code="invalid_api_key", headers={"www-authenticate": "Bearer"})
+
+
 def upstream(message: str) -> OpenAIError:
     """Dify answered with something that is no answer."""
     return OpenAIError(502, message, type="api_error", code="upstream_error")

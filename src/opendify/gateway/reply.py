@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from opendify.gateway.errors import OpenAIError
 from opendify.gateway.wire import DONE, PING
@@ -25,6 +27,17 @@ _EVENT_STREAM = (
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
+
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+def request_id(headers: Iterable[Header]) -> str:
+    """A request's id: the client's own if a header can carry it, else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(text := value.decode("latin-1")):
+            return text
+    return uuid4().hex
 
 
 class ClientGone(Exception):
@@ -94,8 +107,6 @@ class Reply:
             await self.write(error.frame() + DONE, last=True)
             return
         headers = [JSON, *((name.encode(), value.encode()) for name, value in error.headers.items())]
-        if error.status == 401:
-            headers.append((b"www-authenticate", b"Bearer"))
         await self.answer(error.status, error.body(), headers)
 
     @contextmanager
