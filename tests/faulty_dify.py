@@ -48,15 +48,18 @@ class Call:
         came: When it had been read.
         first: When the first event went out; None as long as none has.
         left: When the caller closed the connection before the end; None if it didn't.
+        said: Events so far.
     """
 
     course: str
     mode: str
     question: str
+    conversation_id: str = ""
     task_id: str = field(default_factory=lambda: str(uuid4()))
     came: float = field(default_factory=time.monotonic)
     first: float | None = None
     left: float | None = None
+    said: int = 0
 
 
 class Wire:
@@ -112,6 +115,7 @@ class Wire:
         if self.call.first is None:
             self.call.first = time.monotonic()
         await self.chunk(self.frame(name, **fields))
+        self.call.said += 1
 
     async def say(self, text: str) -> None:
         """A piece of the answer."""
@@ -146,8 +150,9 @@ class Wire:
     async def silence(self) -> None:
         """Say nothing more; the caller closes the connection at some time."""
         self.kept = False
-        if not await self._reader.read(1):
-            self.call.left = time.monotonic()
+        with suppress(ConnectionError):
+            await self._reader.read()
+        self.call.left = time.monotonic()
 
     async def hang_up(self) -> None:
         """Close the connection, in the middle of whatever was being said."""
@@ -215,6 +220,14 @@ async def talk(wire: Wire) -> None:
     finally:
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
+
+
+@_course
+async def flood(wire: Wire) -> None:
+    """As much as the caller takes, and more."""
+    await wire.open()
+    while True:
+        await wire.say("and so on, " * 1000)
 
 
 @_course
@@ -659,7 +672,8 @@ class FaultyDify:
         inputs = request["inputs"]
         assert isinstance(inputs, dict)
         question = str(request.get("query") or inputs.get("query") or inputs.get("text"))
-        wire = Wire(Call(question.split()[0], mode, question), reader, writer)
+        conversation_id = str(request.get("conversation_id") or "")
+        wire = Wire(Call(question.split()[0], mode, question, conversation_id), reader, writer)
         self.calls.append(wire.call)
         try:
             await _take(wire.call.course, wire)
