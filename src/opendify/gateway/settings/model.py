@@ -299,7 +299,11 @@ class Settings(BaseSettings):
     ] = 25.0
     log_level: Annotated[
         LogLevel,
-        Setting("What is logged. Only `debug` shows prompts.", "debug, info, warning or error", "Server"),
+        Setting(
+            "How much is logged. Keys never are, prompts at most at `debug`.",
+            "debug, info, warning or error",
+            "Server",
+        ),
     ] = "info"
     log_format: Annotated[
         LogFormat,
