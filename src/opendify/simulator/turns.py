@@ -89,16 +89,11 @@ class Turn:
     def envelope(self) -> Envelope:
         """The fields that all events of this turn carry."""
         if self.message is None:
-            return Envelope({"workflow_run_id": self.run_id, "task_id": self.task_id})
-        conversation = {"conversation_id": self.conversation.id} if self.conversation else {}
-        return Envelope(
-            {
-                **conversation,
-                "message_id": self.message.id,
-                "created_at": self.message.created_at,
-                "task_id": self.task_id,
-            }
-        )
+            fields: dict[str, object] = {"workflow_run_id": self.run_id}
+        else:
+            fields = {"conversation_id": self.conversation.id} if self.conversation else {}
+            fields |= {"message_id": self.message.id, "created_at": self.message.created_at}
+        return Envelope({**fields, "task_id": self.task_id}, silent=not self.streaming)
 
     def script(
         self,

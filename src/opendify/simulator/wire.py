@@ -15,6 +15,8 @@ from typing import cast
 PING = b"event: ping\n\n"  # the whole event: no data line, no id
 
 _text = json.JSONEncoder(ensure_ascii=False).encode
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_escaped = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Signal(Enum):
@@ -37,7 +39,7 @@ def compact(value: object) -> bytes:
     >>> compact({"answer": "你好", "files": None})
     b'{"answer":"\\xe4\\xbd\\xa0\\xe5\\xa5\\xbd","files":null}'
     """
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _compact(value).encode()
 
 
 def spaced(value: object) -> bytes:
@@ -55,7 +57,7 @@ def escaped(value: object) -> bytes:
     >>> escaped({"url": "http://x/é"})
     b'{"url":"http:\\/\\/x\\/\\u00e9"}\n'
     """
-    return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode() + b"\n"
+    return _escaped(value).replace("/", "\\/").encode() + b"\n"
 
 
 def array(value: object) -> list[object] | None:
@@ -73,21 +75,26 @@ class Envelope:
 
     Args:
         fields: in Dify's order, for instance conversation_id, message_id, created_at, task_id.
+        silent: give empty bytes: for a blocking answer, whose events nobody sees.
 
     >>> Envelope({"task_id": "t"}).event("message", answer="hi")
     b'data: {"event":"message","task_id":"t","answer":"hi"}\\n\\n'
     """
 
-    def __init__(self, fields: Mapping[str, object]) -> None:
+    def __init__(self, fields: Mapping[str, object], *, silent: bool = False) -> None:
         self._fields = fields
+        self._silent = silent
 
     def event(self, name: str, /, **payload: object) -> bytes:
         """One event, framed."""
+        if self._silent:
+            return b""
         return b"data: " + compact({"event": name, **self._fields, **payload}) + b"\n\n"
 
     def without(self, *names: str) -> Envelope:
         """The same envelope, less some fields: errors carry no task_id."""
-        return Envelope({name: value for name, value in self._fields.items() if name not in names})
+        kept = {name: value for name, value in self._fields.items() if name not in names}
+        return Envelope(kept, silent=self._silent)
 
     def delta(self, name: str, build: Callable[[str], Mapping[str, object]]) -> Callable[[str], bytes]:
         """A writer of events that differ in one text only: all but the text is encoded once.
@@ -100,6 +107,8 @@ class Envelope:
         >>> say("hi")
         b'data: {"event":"message","task_id":"t","answer":"hi"}\\n\\n'
         """
+        if self._silent:
+            return lambda text: b""
         mark = "\x00here\x00"
         head, tail = self.event(name, **build(mark)).split(_text(mark).encode())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from uuid import UUID
 
 from opendify.simulator import agents, chat, faults, graph
@@ -49,30 +48,19 @@ _STEPS: dict[Mode, Callable[[Turn], Steps]] = {
 
 def chat_messages(service: Service, request: Request) -> Generation:
     """POST /chat-messages."""
-    app, body = service.app(request), parsed(request.content_type, request.body)
-    user = user_of(body)
-    _expect_chat(app.spec)
-    service.tally.requests.append(_record("POST /chat-messages", app, user, body, request))
-    return _begin(service, request, app, user, validated(ChatRequestPayload, body))
+    return _generate(service, request, "POST /chat-messages", _expect_chat, ChatRequestPayload)
 
 
 def completion_messages(service: Service, request: Request) -> Generation:
     """POST /completion-messages."""
-    app, body = service.app(request), parsed(request.content_type, request.body)
-    user = user_of(body)
-    _expect_completion(app.spec)
-    service.tally.requests.append(_record("POST /completion-messages", app, user, body, request))
-    return _begin(service, request, app, user, validated(CompletionRequestPayload, body))
+    route = "POST /completion-messages"
+    return _generate(service, request, route, _expect_completion, CompletionRequestPayload)
 
 
 def run_workflow(service: Service, request: Request) -> Generation:
     """POST /workflows/run and /workflows/{workflow_id}/run."""
-    app, body = service.app(request), parsed(request.content_type, request.body)
-    user = user_of(body)
-    _expect_workflow(app.spec)
     route = "POST /workflows/{workflow_id}/run" if request.parameters else "POST /workflows/run"
-    service.tally.requests.append(_record(route, app, user, body, request))
-    return _begin(service, request, app, user, validated(WorkflowRunPayload, body))
+    return _generate(service, request, route, _expect_workflow, WorkflowRunPayload)
 
 
 def stop_chat(service: Service, request: Request) -> Reply:
@@ -129,6 +117,25 @@ def _expect_completion(spec: AppSpec) -> None:
 def _expect_workflow(spec: AppSpec) -> None:
     if spec.mode != "workflow":
         raise not_workflow_app()
+
+
+def _generate(
+    service: Service,
+    request: Request,
+    route: str,
+    expect: Callable[[AppSpec], None],
+    kind: type[Payload],
+) -> Generation:
+    app, body = service.app(request), parsed(request.content_type, request.body)
+    user = user_of(body)
+    expect(app.spec)
+    task_id = ""
+    try:
+        generation = _begin(service, request, app, user, validated(kind, body))
+        task_id = generation.turn.task_id
+        return generation
+    finally:  # refused or not, it was asked
+        service.tally.requests.append(_record(route, app, user, body, request, task_id))
 
 
 def _begin(service: Service, request: Request, app: App, user: str, payload: Payload) -> Generation:
@@ -188,8 +195,6 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
         streaming=payload.response_mode == "streaming" or spec.mode == "agent",
         late=hold > 0,
     )
-    requests = service.tally.requests
-    requests[-1] = replace(requests[-1], task_id=turn.task_id)
     return Generation(app, turn, faults.broken(_STEPS[spec.mode](turn), directives), hold)
 
 
@@ -235,7 +240,7 @@ def _message(
 
 
 def _record(
-    route: str, app: App, user: str, body: Mapping[str, object], request: Request
+    route: str, app: App, user: str, body: Mapping[str, object], request: Request, task_id: str
 ) -> GenerationRequest:
     conversation_id = body.get("conversation_id")
     return GenerationRequest(
@@ -249,5 +254,5 @@ def _record(
         response_mode=str(body.get("response_mode") or "blocking"),
         auto_generate_name=body.get("auto_generate_name") is not False,
         headers={name: value for name, value in request.headers.items() if name != "authorization"},
-        task_id="",
+        task_id=task_id,
     )
