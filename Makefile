@@ -7,14 +7,18 @@ BIN := .venv/bin
 # The version check of the pyright wrapper asks the network; what is installed is what constraints.txt says.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
+# What a client with the openai package of 1.x would notice.
+OPENAI_1_TESTS := tests/gateway/test_chat_completions.py tests/gateway/test_memory_modes.py
+
 help: ## Show this.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 run: .venv/.gateway ## Start the gateway: on the Dify that .env names, else on a simulated one.
 	$(BIN)/opendify serve --simulator $(ARGS)
 
-test: .venv/.dev ## Run the tests. ARGS="-k words" picks some.
+test: .venv/.dev .venv/openai-1 ## Run the tests. ARGS="-k words" picks some.
 	$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
+	$(if $(ARGS),,PYTHONPATH=.venv/openai-1 $(BIN)/pytest -q -n 2 --dist loadfile $(OPENAI_1_TESTS))
 
 check: .venv/.dev ## Format, lint, types, generated files, documents and the house rules.
 	$(BIN)/ruff format --check .
@@ -43,6 +47,10 @@ setup: .venv/.dev ## Make .venv with all that development needs.
 .venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/.gateway
+
+.venv/openai-1: tests/openai-1.txt .venv/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 # Debian's Python makes no pip without the package python3-venv; the pip outside can put one in.
 $(BIN)/python:
