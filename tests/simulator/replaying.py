@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from raw_http import Exchange, asked, written
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
-FASTER = 50
+FASTER = 20
 """How much faster than recorded the scripted model stalls and ticks, and pings come."""
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

@@ -53,7 +53,7 @@ def replies() -> dict[str, Exchange]:
 
     async def play() -> dict[str, Exchange]:
         apps = recorded_apps()
-        async with Simulator(apps, pace=0.0002, naming_delay=1 / FASTER, ping=10 / FASTER) as dify:
+        async with Simulator(apps, pace=0.0002, naming_delay=0.01, ping=10 / FASTER) as dify:
             workflow = next(app for app in apps if app.nickname == "workflow")
             published = json.loads(Recording.read("workflow-blocking").exchange.body)["data"]["workflow_id"]
             player = Player(dify.port, dify.keys, {published: workflow.workflow_id})

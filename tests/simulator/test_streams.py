@@ -219,18 +219,18 @@ async def test_two_hundred_streams_at_once_are_each_whole_and_in_order() -> None
 
 
 async def test_pings_come_before_and_between_tokens_and_change_nothing() -> None:
-    async with Simulator(pace=0, ping=0.05) as dify, client(dify) as chat:
-        before = await chat.events("[[reply:one two]][[stall:0.2]]")
+    async with Simulator(pace=0, ping=0.2) as dify, client(dify) as chat:
+        before = await chat.events("[[reply:one two]][[stall:0.5]]")
         assert before[0] == {"event": "ping"}
         assert said(before) == "one two"
-        between = await chat.events("[[reply:one two three]][[midstall:0.2]]")
+        between = await chat.events("[[reply:one two three]][[midstall:0.5]]")
         assert between[0]["event"] == "message"
         assert {"event": "ping"} in between
         assert said(between) == "one two three"
 
 
 async def test_the_first_turn_of_a_conversation_waits_for_its_name() -> None:
-    async with Simulator(pace=0, naming_delay=0.3) as dify, client(dify) as chat:
+    async with Simulator(pace=0, naming_delay=1.0) as dify, client(dify) as chat:
         named = asyncio.create_task(chat.events("Hello", auto_generate_name=True))
         await asyncio.sleep(0)
         unnamed = await chat.events("Hello", auto_generate_name=False)

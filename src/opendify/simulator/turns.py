@@ -65,7 +65,6 @@ class Turn:
     streaming: bool = True
     late: bool = False
     task_id: str = field(default_factory=lambda: str(uuid4()))
-    run_id: str = field(default_factory=lambda: str(uuid4()))
     began: float = field(default_factory=time.perf_counter)
 
     heard: bool = True
@@ -74,6 +73,11 @@ class Turn:
     """The blocking answer, when the run is through."""
     refusal: Refusal | None = None
     """Instead of it: how the run failed."""
+
+    @cached_property
+    def run_id(self) -> str:
+        """The id of the run of a graph."""
+        return str(uuid4())
 
     @property
     def message_id(self) -> str:
