@@ -39,6 +39,7 @@ __all__ = [
     "path",
     "query_string",
     "read_as",
+    "where",
     "whole_body",
 ]
 
@@ -66,8 +67,8 @@ class Reply:
     """A whole answer with a 2xx status. `headers` finds a name in any case."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     def json(self) -> JsonValue:
         """The body as JSON. Raises `ResponseError` where it is none."""
@@ -105,8 +106,8 @@ class Operation:
     method: str
     path: str
     query: Mapping[str, QueryValue] = field(default_factory=dict[str, QueryValue])
-    json: object = None
-    form: Form | None = None
+    json: object = field(default=None, repr=False)
+    form: Form | None = field(default=None, repr=False)
 
     @property
     def reads_only(self) -> bool:

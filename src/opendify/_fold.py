@@ -191,6 +191,8 @@ class _Message:
             case MessageReplaceEvent(answer=answer):
                 self._text = [answer]
                 self.replaced = True
+            case ClosingMessageEvent(answer=answer):
+                self._text = [answer]
             case AgentThoughtEvent():
                 self._thoughts[event.id] = event
             case MessageEndEvent():

@@ -209,6 +209,12 @@ async def test_the_whole_answer_that_a_new_agent_sends_at_its_end_is_not_said_tw
     assert (closing.event, closing.answer, closing.text, closing.message_id) == ("message", "Hello", "", "m")
 
 
+async def test_the_whole_answer_at_the_end_counts_where_it_differs_from_its_pieces(connect: Connect) -> None:
+    pieces = event(event="agent_message", answer="Helo", **IDS)
+    with WireServer(events(pieces, event(event="message", answer="Hello", **IDS), END)) as server:
+        assert (await connect(server).chat.send(query="Hi")).answer == "Hello"
+
+
 async def test_an_annotation_hit_of_an_agent_comes_as_message_and_is_text(connect: Connect) -> None:
     with WireServer(events(HEL, LO, END)) as server:
         assert (await connect(server).chat.send(query="Hi")).answer == "Hello"
