@@ -30,3 +30,10 @@ def megabytes(gateway: Gateway) -> float:
 async def until(look: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait, without holding up this loop, until it is so."""
     await asyncio.to_thread(eventually, look, seconds)
+
+
+def cpu_seconds(gateway: Gateway) -> float:
+    """CPU time that the gateway's process has taken so far."""
+    stat = Path(f"/proc/{gateway.process.pid}/stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
