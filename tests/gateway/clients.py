@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -86,6 +87,11 @@ def streamed(client: OpenAI, model: str, messages: Any, **more: Any) -> Answer:
 
 def _messages(messages: Any) -> Any:
     return [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+
+
+def http(method: str, url: str, **more: Any) -> httpx2.Response:
+    """One HTTP request; without loading certificates, which takes longer than most tests."""
+    return httpx2.request(method, url, verify=False, **more)
 
 
 WAYS = {"plain": plain, "streamed": streamed}

@@ -33,6 +33,7 @@ APPS = (
     AppSpec("ears", "chat", upload_types=("image", "audio", "video", "document"), uploads=5),
     AppSpec("modest", "chat", shown={"system_parameters": {"image_file_size_limit": 1}}),
     AppSpec("boastful", "chat", shown={"system_parameters": {"image_file_size_limit": 100}}),
+    AppSpec("broke", "chat", refuses=(400, "provider_quota_exceeded", "Your quota is used up.")),
     AppSpec("quiet", "agent-chat", tools=(Tool("look", "nothing"),)),
     AppSpec("noted", "agent-chat", annotations={"What is your name?": "My name is Dify, says a note."}),
     AppSpec("talkative", "workflow", form=(Field("text"),), graph=(Start(), LLM(), End())),

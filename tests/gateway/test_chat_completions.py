@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from opendify.simulator import Simulator
 from servers import Gateway, eventually
 
-from .clients import ADA, Answer, Ask, Asked, plain
+from .clients import ADA, Answer, Ask, Asked, http, plain
 
 APPS = {
     "Simulated Chat": ("chat", "POST /chat-messages"),
@@ -131,6 +131,7 @@ def frames(gateway: Gateway, body: dict[str, Any], **headers: str) -> tuple[http
     with httpx2.stream(
         "POST",
         f"{gateway.base_url}/chat/completions",
+        verify=False,
         json={"stream": True, **body},
         headers={"Authorization": f"Bearer {ADA}", **headers},
     ) as reply:
@@ -443,7 +444,7 @@ def test_the_inputs_of_a_conversation_outlive_its_deletion_in_dify(
 
 def delete(dify: Simulator, app: str, user: str, conversation_id: str) -> None:
     """Delete a conversation as a user of Dify's own pages would."""
-    reply = httpx2.request(
+    reply = http(
         "DELETE",
         f"{dify.base_url}/conversations/{conversation_id}",
         json={"user": user},
@@ -555,7 +556,8 @@ def test_an_unknown_model_is_refused_with_the_names_that_there_are(ask: Ask) -> 
 
 
 def post(gateway: Gateway, content: bytes, **headers: str) -> httpx2.Response:
-    return httpx2.post(
+    return http(
+        "POST",
         f"{gateway.base_url}/chat/completions",
         content=content,
         headers={"Authorization": f"Bearer {ADA}", "Content-Type": "application/json", **headers},

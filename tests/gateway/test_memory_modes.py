@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx2
 import pytest
 from openai import APIError, APIStatusError, AsyncOpenAI, NotFoundError, OpenAI
 
@@ -13,7 +12,7 @@ from opendify.gateway.zero_width import strip
 from opendify.simulator import Simulator
 from servers import Gateway, eventually, running_gateway
 
-from .clients import ADA, Answer, Ask, Asked, plain
+from .clients import ADA, Answer, Ask, Asked, http, plain
 
 AUTO, NONE, TOLD, MARKED = "Simulated Chat", "memory 0", "memory 1", "memory 2"
 MODES = (AUTO, NONE, TOLD, MARKED)
@@ -51,7 +50,7 @@ def delete(dify: Simulator) -> Callable[[str, str, str], None]:
     """Delete a conversation in Dify: app, user, id."""
 
     def delete(app: str, user: str, conversation_id: str) -> None:
-        reply = httpx2.request(
+        reply = http(
             "DELETE",
             f"{dify.base_url}/conversations/{conversation_id}",
             json={"user": user},

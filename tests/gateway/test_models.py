@@ -3,14 +3,13 @@
 import time
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 from openai import AuthenticationError, NotFoundError, OpenAI
 
 from opendify.simulator import AppSpec, Simulator
 from servers import Gateway, eventually, free_port, running_gateway
 
-from .clients import ADA, plain
+from .clients import ADA, http, plain
 
 
 def client_of(gateway: Gateway, key: str) -> OpenAI:
@@ -53,7 +52,7 @@ def test_a_model_is_found_by_its_name_however_hard_that_is_to_write(openai: Open
 
 def test_a_name_in_a_url_may_be_encoded_or_not(gateway: Gateway) -> None:
     for path in ("Team%20A%2FHelp%20Desk", "Team%20A/Help%20Desk", "%E5%AE%A2%E6%9C%8D%20%E5%8A%A9%E6%89%8B"):
-        reply = httpx2.get(f"{gateway.base_url}/models/{path}", headers={"Authorization": f"Bearer {ADA}"})
+        reply = http("GET", f"{gateway.base_url}/models/{path}", headers={"Authorization": f"Bearer {ADA}"})
         assert reply.status_code == 200, path
 
 
@@ -101,7 +100,7 @@ def test_a_key_sees_and_uses_only_its_own_models(gateway: Gateway) -> None:
 @pytest.mark.parametrize("header", [None, "Bearer sk-wrong", "Bearer", "Basic c2s6", "sk-ada-0001", ""])
 def test_nobody_sees_models_without_a_key(gateway: Gateway, path: str, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
-    reply = httpx2.get(gateway.base_url + path, headers=headers)
+    reply = http("GET", gateway.base_url + path, headers=headers)
     assert reply.status_code == 401
     assert reply.json()["error"]["code"] == "invalid_api_key"
     assert reply.headers["www-authenticate"].startswith("Bearer")
@@ -110,9 +109,7 @@ def test_nobody_sees_models_without_a_key(gateway: Gateway, path: str, header: s
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/Simulated%20Chat"])
 def test_models_are_read_and_not_written(gateway: Gateway, path: str) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
-        reply = httpx2.request(
-            method, gateway.root + path, headers={"Authorization": f"Bearer {ADA}"}, content=b"{}"
-        )
+        reply = http(method, gateway.root + path, headers={"Authorization": f"Bearer {ADA}"}, content=b"{}")
         assert reply.status_code == 405
         assert reply.json()["error"]["code"] == "method_not_allowed"
         assert "GET" in reply.headers["allow"]
@@ -133,7 +130,7 @@ def test_without_client_keys_the_gateway_is_open_to_this_machine(open_gateway: G
     with client_of(open_gateway, key) as client:
         assert [model.id for model in client.models.list()] == ["Simulated Chat"]
         assert plain(client, "Simulated Chat", "[[reply:Hello]]").content == "Hello"
-    assert httpx2.get(f"{open_gateway.base_url}/models").status_code == 200
+    assert http("GET", f"{open_gateway.base_url}/models").status_code == 200
 
 
 def test_an_open_gateway_says_so_in_its_first_line(open_gateway: Gateway) -> None:
@@ -165,11 +162,12 @@ def test_a_dify_that_is_down_at_start_is_waited_for() -> None:
         running_gateway(ready=False, MODEL_CONFIG=named, **settings) as gateway,
         client_of(gateway, ADA) as client,
     ):
-        reply = httpx2.get(f"{gateway.root}/health/ready")
+        reply = http("GET", f"{gateway.root}/health/ready")
         assert reply.status_code == 503
         assert "app-sim-chat" not in reply.text
         assert client.models.list().data == []
-        early = httpx2.post(
+        early = http(
+            "POST",
             f"{gateway.base_url}/chat/completions",
             json={"model": "named", "messages": [{"role": "user", "content": "Hello"}]},
             headers={"Authorization": f"Bearer {ADA}"},
