@@ -167,11 +167,11 @@ class _AiohttpResponse:
     def _unread(self) -> bytes:
         """What had arrived before the connection broke, which aiohttp keeps back once it knows of that."""
         content = self._content
-        if (broken := content.exception()) is None:
+        if (fault := content.exception()) is None:
             return b""
         content.set_exception(None)  # type: ignore[arg-type]  # no other way to look past it
         unread = content.read_nowait()
-        content.set_exception(broken)
+        content.set_exception(fault)
         return unread
 
     async def read(self) -> bytes:
