@@ -15,6 +15,7 @@ from recorded_apps import recorded_apps
 from replaying import FASTER, WHILE, Exchange, Player, Recording, names
 
 from opendify.simulator import Simulator
+from opendify.simulator.errors import SCRIPTED
 
 # What the simulator does not serve, and why. A recording must be held to, or stand here.
 
@@ -76,6 +77,13 @@ def test_every_recording_is_held_to_or_listed_with_a_reason() -> None:
     for why, which in NOT_SERVED.items():
         assert any(re.fullmatch(which, name) for name in names()), f"nothing to leave out: {why}"
     assert len(HELD_TO) > 300
+
+
+@pytest.mark.parametrize(("kind", "name"), [("413", "nginx-413-upload"), ("502", "nginx-502")])
+def test_the_pages_of_a_proxy_are_those_of_nginx(kind: str, name: str) -> None:
+    recorded, ours = Recording.read(name).exchange, SCRIPTED[kind]()
+    assert (ours.status, ours.body()) == (recorded.status, recorded.body)
+    assert ours.content_type == recorded.header("Content-Type")
 
 
 # What is compared

@@ -92,14 +92,25 @@ async def test_another_user_stops_nothing_but_is_told_success(dify: Simulator) -
         assert (dify.counts().stops, dify.counts().stopped) == (1, 0)
 
 
-async def test_a_workflow_is_stopped_by_whoever_asks(dify: Simulator) -> None:
-    request = _request(dify, "[[slow:1000:1]]", "workflow")
-    async with client(dify, "workflow", user="mallory") as other, asked(dify.port, request) as reply:
+@pytest.mark.parametrize("app", ["workflow", "chatflow"])
+async def test_a_graph_is_stopped_by_whoever_asks(dify: Simulator, app: str) -> None:
+    request = _request(dify, "[[slow:1000:1]]", app)
+    async with client(dify, app, user="mallory") as other, asked(dify.port, request) as reply:
         await reply.head()
         chunks = reply.chunks()
         await other.stop(parsed(await anext(chunks))[0]["task_id"])
         rest = parsed(b"".join([chunk async for chunk in chunks]))
-        assert rest[-1]["data"]["status"] == "stopped"
+        finished = next(event for event in rest if event["event"] == "workflow_finished")
+        assert finished["data"]["status"] == "stopped"
+
+
+async def test_another_app_stops_nothing(dify: Simulator) -> None:
+    async with client(dify, "plain") as other, asked(dify.port, _request(dify, "[[slow:5:0.01]]")) as reply:
+        await reply.head()
+        chunks = reply.chunks()
+        await other.stop(parsed(await anext(chunks))[0]["task_id"])
+        assert "tick4" in said(parsed(b"".join([chunk async for chunk in chunks])))
+        assert dify.counts().stopped == 0
 
 
 async def test_stopping_an_unknown_task_is_a_success(dify: Simulator) -> None:

@@ -1,7 +1,8 @@
 """How Dify says no: the refusals that the simulator gives, in Dify's words. Pure.
 
-Texts and codes are those of recorded traffic of Dify 1.12.1; those that were never provoked there
-(quota, unsupported model, the 429 forms) are from the API reference of Dify 1.16.
+Texts and codes are those of recorded traffic of Dify 1.12.1. What was never provoked there (quota, unsupported
+model, the 429 forms, a switched-off API, a bad signature) is worded as in the API reference of 1.16 and in Dify's
+source.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ SCRIPTED: dict[str, Callable[[], Refusal]] = {
     "403": lambda: Refusal(403, "forbidden", "The app's API service has been disabled."),
     "404": lambda: did_you_mean("Conversation Not Exists", "/v1/chat-messages"),
     "413": lambda: proxy_page(413, "Request Entity Too Large"),
-    "415": lambda: unsupported_media_type(),
+    "415": unsupported_media_type,
     "429": lambda: Refusal(429, "too_many_requests", "Too many requests. Please try again later."),
     "limit": lambda: too_busy("1.12", "00000000-0000-4000-8000-000000000000", 10),
     "knowledge": lambda: Refusal(
@@ -186,8 +187,8 @@ SCRIPTED: dict[str, Callable[[], Refusal]] = {
     "unsupported": lambda: Refusal(
         400, "model_currently_not_support", "Dify Hosted OpenAI trial currently not support the GPT-4 model."
     ),
-    "unavailable": lambda: app_unavailable(),
-    "500": lambda: internal(),
+    "unavailable": app_unavailable,
+    "500": internal,
     "502": lambda: proxy_page(502, "Bad Gateway"),
     "503": lambda: proxy_page(503, "Service Temporarily Unavailable"),
     "504": lambda: proxy_page(504, "Gateway Time-out"),

@@ -144,7 +144,7 @@ class Files:
     def fetch(self, file_id: str, *, made: bool, query: Mapping[str, str]) -> File | None:
         """The file behind a signed URL; None if there is none or the signature is not ours."""
         expected = self._sign(file_id, query.get("timestamp", ""), query.get("nonce", ""))
-        if not hmac.compare_digest(expected, query.get("sign", "")):
+        if not hmac.compare_digest(expected.encode(), query.get("sign", "").encode()):
             return None
         return (self._made if made else self._uploaded).get(file_id)
 

@@ -97,8 +97,10 @@ def _stop(service: Service, request: Request, expect: Callable[[AppSpec], None])
     service.tally.stops += 1
     task_id = request.parameters["task_id"]
     run = service.runs.get(task_id)
-    # Whoever asks stops a workflow; all else is stopped by its own user only.
-    if run is not None and (app.spec.mode == "workflow" or run.turn.user == user):
+    # The graph engine stops any graph by its task id, whoever asks; all else is stopped by its own user only
+    # (AppTaskService.stop_task of Dify).
+    graphs = run is not None and {app.spec.mode, run.turn.spec.mode} <= GRAPH_MODES
+    if run is not None and (graphs or run.turn.user_id == app.user_id(user)):
         service.tally.stopped_tasks.append(task_id)
         run.stop()
     return Reply(escaped({"result": "success"}))
