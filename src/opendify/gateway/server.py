@@ -124,7 +124,8 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
         """HTTP/1.1, except that a head of a request that is too large or too slow ends the connection."""
 
         _in_head = False
-        _head_bytes = 0
+        _parsed = 0  # bytes of the names and values that are complete
+        _pending = 0  # bytes that came while the head was not complete: a value may never end
         _too_large = False
         _patience: asyncio.TimerHandle | None = None
 
@@ -137,18 +138,21 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            was_in_head = self._in_head
             super().data_received(data)
-            if self._in_head:
-                self._count(len(data))
+            if was_in_head and self._in_head:
+                self._pending += len(data)
+                self._limit(self._pending)
 
         def on_message_begin(self) -> None:
-            self._in_head, self._head_bytes = True, 0
+            self._in_head, self._parsed, self._pending = True, 0, 0
             if self._patience is None:
                 self._wait_for_head()
             super().on_message_begin()
 
         def on_header(self, name: bytes, value: bytes) -> None:
-            self._count(len(name) + len(value))
+            self._parsed += len(name) + len(value)
+            self._limit(self._parsed)
             super().on_header(name, value)
 
         def on_headers_complete(self) -> None:
@@ -167,9 +171,8 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
             self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
             self.transport.close()
 
-        def _count(self, size: int) -> None:
-            self._head_bytes += size
-            if self._head_bytes > header_limit and not self._too_large:
+        def _limit(self, size: int) -> None:
+            if size > header_limit and not self._too_large:
                 self._too_large = True
                 self.send_400_response("")
 
