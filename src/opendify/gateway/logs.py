@@ -42,8 +42,15 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
-    # the server's own remarks: only what somebody must look at
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()])
+
+
+class _Libraries(logging.Handler):
+    """What the server and other libraries have to say, if somebody must look at it: in the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.stdlib.get_logger(record.name)
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
 
 
 def _dumps(event: Mapping[str, object], **_: Any) -> bytes:
