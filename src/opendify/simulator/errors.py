@@ -1,8 +1,8 @@
 """How Dify says no: the refusals that the simulator gives, in Dify's words. Pure.
 
-Texts and codes are those of recorded traffic of Dify 1.12.1. What was never provoked there (quota,
-unsupported model, the 429 forms, a switched-off API, a bad signature) is worded as in the API reference of 1.16 and in
-Dify's source.
+Texts and codes are those of recorded traffic of Dify 1.12.1. What was never provoked there is worded as in the
+reference of 1.16 and in Dify's source: quota, an unsupported model, the 429 forms, a switched-off API, a bad
+signature.
 """
 
 from __future__ import annotations
