@@ -37,7 +37,7 @@ def wait_before_retry(
     asked = error.retry_after if isinstance(error, RateLimitError | ServerError) else None
     if asked is not None:
         return asked * random.uniform(1, 1.1) if asked <= PATIENCE else None
-    return min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1)
+    return min(LONGEST_WAIT, FIRST_WAIT * 2.0**attempt) * random.uniform(0.5, 1)
 
 
 def _worth_another_try(error: DifyError, reads_only: bool) -> bool:

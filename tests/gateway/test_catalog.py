@@ -9,7 +9,6 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from opendify import AsyncDify
 from opendify.aiohttp import AiohttpTransport
 from opendify.gateway import catalog as catalog_module
 from opendify.gateway.access import ANONYMOUS, Client
@@ -41,9 +40,7 @@ async def following(
         if store is None:
             store = MemoryStore()
             stack.push_async_callback(store.aclose)
-        catalog = Catalog(
-            apps, AsyncDify("app-none", transport=transport), store, refresh_seconds=refresh_seconds
-        )
+        catalog = Catalog(apps, transport, store, refresh_seconds=refresh_seconds)
         stack.push_async_callback(catalog.aclose)
         await catalog.start(wait)
         yield catalog

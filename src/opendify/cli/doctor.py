@@ -284,8 +284,7 @@ async def offered(settings: Settings) -> tuple[list[Model], dict[str, str]]:
         The models, and of each app that can't be read, where it is configured -> what is wrong.
     """
     async with AiohttpTransport() as transport:
-        dify = AsyncDify(settings.apps[0].key, transport=transport)
-        catalog = Catalog(settings.apps, dify, MemoryStore())
+        catalog = Catalog(settings.apps, transport, MemoryStore())
         try:
             await catalog.start(wait=2 * _SECONDS)
             return catalog.models(ANONYMOUS), catalog.faults

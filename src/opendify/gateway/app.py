@@ -18,7 +18,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opendify import AsyncDify
 from opendify.aiohttp import AiohttpTransport
 from opendify.gateway.access import Access, Client
 from opendify.gateway.admission import Admission
@@ -101,9 +100,9 @@ class Gateway:
             transport = await stack.enter_async_context(
                 AiohttpTransport(idle_seconds=settings.dify_idle_seconds)
             )
-            # only the pool of this client is used: each app's own is made from it, with its key and address
-            dify = AsyncDify("app-none", base_url=settings.dify_api_base, transport=transport)
-            catalog = Catalog(settings.apps, dify, store, refresh_seconds=settings.catalog_refresh_seconds)
+            catalog = Catalog(
+                settings.apps, transport, store, refresh_seconds=settings.catalog_refresh_seconds
+            )
             stack.push_async_callback(catalog.aclose)
             memory = Memory(
                 store, ttl=settings.memory_ttl_days * 86_400, secret=await _secret(settings, store)
@@ -145,7 +144,7 @@ class Gateway:
         if self.draining:
             return JSONResponse({"status": "draining"}, 503)
         if not self._known().ready:
-            return JSONResponse({"status": "waiting for Dify", "faults": self._known().faults}, 503)
+            return JSONResponse({"status": "waiting for Dify"}, 503)  # why, says the log: this needs no key
         return JSONResponse({"status": "ok"})
 
     async def _models(self, request: Request) -> Response:

@@ -15,7 +15,7 @@ from typing import TypedDict
 import structlog
 from pydantic import JsonValue
 
-from opendify import AsyncDify, DifyError, Timeout
+from opendify import AsyncDify, AsyncTransport, DifyError, Timeout
 from opendify.gateway.access import Client, allows, matcher
 from opendify.gateway.settings import AppConfig, is_pattern, model_name
 from opendify.gateway.store import Store
@@ -134,15 +134,20 @@ class Catalog:
 
     Args:
         apps: in the order of configuration; of two apps with one name, the later is `name (2)`.
-        dify: its transport carries all calls. Whoever opened it closes it, after `aclose`.
+        transport: carries all calls. Whoever opened it closes it, after `aclose`.
         store: remembers when an app was first seen, and what it was called.
         refresh_seconds: from one reading of an app to the next.
     """
 
     def __init__(
-        self, apps: Sequence[AppConfig], dify: AsyncDify, store: Store, *, refresh_seconds: float = 300.0
+        self,
+        apps: Sequence[AppConfig],
+        transport: AsyncTransport,
+        store: Store,
+        *,
+        refresh_seconds: float = 300.0,
     ) -> None:
-        self._apps = tuple(_with_clients(config, dify) for config in apps)
+        self._apps = tuple(_with_clients(config, transport) for config in apps)
         self._each = {app.config.id: app for app in self._apps}  # two configurations of one app are read once
         self._store = store
         self._refresh_seconds = refresh_seconds
@@ -283,10 +288,9 @@ class Catalog:
                 _log.warning("two models have one name", name=own, app=app.config.origin, offered_as=name)
 
 
-def _with_clients(config: AppConfig, dify: AsyncDify) -> _App:
-    client = dify.with_options(
-        api_key=config.key, base_url=config.base_url, timeout=Timeout(silence=config.timeout)
-    )
+def _with_clients(config: AppConfig, transport: AsyncTransport) -> _App:
+    timeout = Timeout(silence=config.timeout)
+    client = AsyncDify(config.key, base_url=config.base_url, transport=transport, timeout=timeout)
     return _App(config, client, client.with_options(timeout=Timeout(silence=_READING_SECONDS)))
 
 

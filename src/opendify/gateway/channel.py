@@ -18,9 +18,6 @@ class Channel:
         index: Which of the ``n`` choices.
         stop: Strings before which the text is cut.
         paced: Lumps of text are spread over time; without it all passes at once.
-
-    Attributes:
-        opened: The first chunk was given: this is a stream.
     """
 
     def __init__(self, index: int, stop: Sequence[str], *, paced: bool) -> None:
@@ -33,6 +30,7 @@ class Channel:
 
     @property
     def opened(self) -> bool:
+        """The first chunk was given: this is a stream."""
         return self._frames is not None
 
     @property

@@ -46,6 +46,7 @@ class ErrorBody(TypedDict):
 class OpenAIError(Exception):
     """A refusal as an OpenAI client reads it.
 
+    >>> import json
     >>> json.loads(OpenAIError(404, "No such model.", code="model_not_found").body())["error"]["code"]
     'model_not_found'
     """

@@ -237,4 +237,5 @@ def _end(workers: list[BaseProcess], seconds: float) -> list[int]:
         if worker.is_alive():
             worker.kill()
             worker.join()
-    return [abs(worker.exitcode or 0) for worker in workers]
+    # one that was still starting has no handler for the signal yet, and nothing to end
+    return [abs(code) for worker in workers if (code := worker.exitcode or 0) != -signal.SIGTERM]

@@ -298,6 +298,7 @@ class Frames:
 
     Everything but the text is the same in each of them, so it is encoded once.
 
+    >>> import json
     >>> frame = Frames("chatcmpl-1", 1700000000, "Support").content("Hi")
     >>> json.loads(frame.removeprefix(b"data: "))["choices"][0]["delta"]
     {'content': 'Hi'}

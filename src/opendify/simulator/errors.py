@@ -1,6 +1,6 @@
 """How Dify says no: the refusals that the simulator gives, in Dify's words. Pure.
 
-Texts and codes are those of recorded traffic of Dify 1.12.1. What was never provoked there is worded as in the
+Texts and codes are as recorded from Dify 1.12.1. What was never provoked there is worded as in the
 reference of 1.16 and in Dify's source: quota, an unsupported model, the 429 forms, a switched-off API, a bad
 signature.
 """
