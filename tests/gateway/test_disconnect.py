@@ -6,6 +6,7 @@ Clients are bare sockets here: they leave as a closed tab does, without a word.
 import asyncio
 import json
 import re
+import signal
 import statistics
 import time
 from base64 import b64encode
@@ -330,6 +331,26 @@ async def test_a_client_that_leaves_with_its_whole_answer_stops_nothing(
         line = await _over(gateway, visit)
         assert (line["status"], line["error"]) == (200, None)
     assert not dify.stops
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
+async def test_a_gateway_that_goes_away_itself_stops_what_it_can_not_wait_for(
+    stream: bool, dify: FaultyDify
+) -> None:
+    dify.forget()
+    settings = {"DIFY_API_BASE": dify.base_url, "DIFY_API_KEYS": KEYS["chat"], "SHUTDOWN_SECONDS": "1"}
+    with running_gateway(**settings) as gateway:
+        visit = await _visit(gateway, _request("talk", stream=stream))
+        await _begun(dify, "talk")
+        gateway.process.send_signal(signal.SIGTERM)
+        answer = await visit.reader.read()
+        visit.leave()
+        assert await asyncio.to_thread(gateway.process.wait, 20) == 0
+    assert b'"code":"shutting_down"' in answer
+    assert answer.startswith(b"HTTP/1.1 200 " if stream else b"HTTP/1.1 503 ")
+    assert len(dify.stopped) == 1
+    assert not [line for line in gateway.lines if "exception" in line or line["event"] == "text"]
+    assert gateway.requests()[-1]["error"] == "shutting_down"
 
 
 @pytest.mark.parametrize("nickname", ["chat", "agent", "chatflow", "completion", "workflow"])

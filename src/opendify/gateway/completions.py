@@ -41,12 +41,16 @@ from opendify.types import InputFile
 LARGE_BODY = 128 * 1024
 """Bytes from which on a request is read in a thread: its pictures would hold up everybody else's tokens."""
 
+DISCARD_SECONDS = 10.0
+"""How long a client whose request is refused may go on sending it before it gets its answer."""
+
 USER_HEADER = "x-openwebui-user-id"
 """Who is asking, where a chat UI says so beside the body. Only the UI's own key can claim it."""
 
 STALE_UPLOAD = "Invalid upload file"
 """How Dify 1.12.1 begins to say that it doesn't have (or no longer has) a file of that id."""
 
+_SHUTTING_DOWN = OpenAIError(503, "The gateway is shutting down.", type="api_error", code="shutting_down")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_NAMES = 50
 """Model names in an error message, names of ignored settings in a header."""
@@ -163,12 +167,8 @@ class Completions:
             reply.gone = True
         except asyncio.CancelledError:
             if not reply.gone:  # the server is at its end
-                record.error = "shutting_down"
-                await reply.refuse(
-                    OpenAIError(503, "The gateway is shutting down.", type="api_error", code="shutting_down")
-                )
-                raise
-            call.uncancel()
+                await _refuse(_SHUTTING_DOWN, reply, record)
+            call.uncancel()  # it was cancelled to come to its end, and has
         except Exception:
             record.error = "internal_error"
             log.exception("internal error", request_id=record.request_id, model=record.model)
@@ -184,9 +184,13 @@ class Completions:
     async def _serve(
         self, headers: Mapping[str, str], receive: Receive, reply: Reply, record: Record
     ) -> None:
-        client = authenticate(self._access, headers.get("authorization"))
-        record.client = client.name
-        body = await self._body(headers, receive)
+        try:
+            client = authenticate(self._access, headers.get("authorization"))
+            record.client = client.name
+            body = await self._body(headers, receive)
+        except OpenAIError:
+            await _discard(headers, receive)
+            raise
         large = len(body) > LARGE_BODY
         request = await _decide(large, lambda: parse(body))
         record.model, record.stream = request.model, request.stream
@@ -387,6 +391,18 @@ def unknown_model(catalog: Catalog, name: str, client: Client) -> OpenAIError:
         code="model_not_found",
         param="model",
     )
+
+
+async def _discard(headers: Mapping[str, str], receive: Receive) -> None:
+    """Read a body that is not wanted: who is still sending it would not hear why."""
+    if "expect" in headers:
+        return  # it is sent only if it is asked for
+    try:
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while (await receive()).get("more_body"):
+                pass
+    except TimeoutError:
+        return
 
 
 async def _follow(run: Run, channel: Channel, head: Head, reply: Reply) -> None:
