@@ -173,7 +173,7 @@ def simulate(
 ) -> None:
     """Run a simulated Dify, to try a Dify client or this gateway on. Anybody who reaches it may use it.
 
-    Words in double brackets direct it: [[reply:Hello]] answers Hello; docs/simulator.md has all of them.
+    Words in double square brackets, in a question, direct what it does: docs/simulator.md has all of them.
     """
 
     def started(dify: Simulator) -> None:
