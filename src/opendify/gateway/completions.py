@@ -186,11 +186,11 @@ class Completions:
     ) -> None:
         try:
             client = authenticate(self._access, headers.get("authorization"))
-            record.client = client.name
-            body = await self._body(headers, receive)
         except OpenAIError:
             await _discard(headers, receive)
             raise
+        record.client = client.name
+        body = await self._body(headers, receive)
         large = len(body) > LARGE_BODY
         request = await _decide(large, lambda: parse(body))
         record.model, record.stream = request.model, request.stream
@@ -221,6 +221,7 @@ class Completions:
         )
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_body:
+            await _discard(headers, receive)
             raise too_large
         body = bytearray()
         while True:
@@ -228,9 +229,12 @@ class Completions:
             if message["type"] == "http.disconnect":
                 raise ClientGone
             body += message.get("body", b"")
+            more = message.get("more_body")
             if len(body) > self._max_body:
+                if more:
+                    await _discard(headers, receive)
                 raise too_large
-            if not message.get("more_body"):
+            if not more:
                 return bytes(body)
 
     async def _answer(self, asking: Asking, large: bool, reply: Reply, record: Record) -> None:
@@ -240,18 +244,15 @@ class Completions:
         paced = request.stream and model.app.stream_pacing == "auto"
         runs = [Run(model, asking.owner.identity, reply) for _ in range(request.n)]
         channels = [Channel(index, request.stop, paced=paced) for index in range(request.n)]
-        with reply.undisturbed():
-            thread = await self._recall(asking)
+        thread = Thread()
         try:
             try:
-                if reply.gone:
-                    raise ClientGone
+                with reply.undisturbed():
+                    thread = await self._recall(asking)
                 prepared, thread = await self._begin(asking, thread, runs[0], large)
                 await _all([run.begin(prepared.call) for run in runs[1:]])
                 streams = zip(runs, channels, strict=True)
                 await _all([_follow(run, channel, head, reply) for run, channel in streams])
-                if reply.gone:
-                    raise ClientGone
                 last = await self._remember(asking, thread, prepared.call, runs, channels)
             finally:
                 with reply.undisturbed():
@@ -412,10 +413,8 @@ async def _follow(run: Run, channel: Channel, head: Head, reply: Reply) -> None:
         DifyError, OpenAIError: Why there is no whole answer. What came before it has been passed on.
     """
     answer = run.answer
-    while not (answer.complete or channel.cut or (reply.gone and run.named)):
+    while not (answer.complete or channel.cut):
         deltas = await run.read(channel.wake_at)
-        if reply.gone:
-            continue
         if deltas and reply.first_at is None:
             reply.first_at = time.perf_counter()
         if answer.failure and not channel.opened:

@@ -52,9 +52,6 @@ class Reply:
         opened: Status and headers are out; what goes wrong from here on is told within the stream.
         finished: The last byte is out.
         gone: The client went away before that.
-        holds: Reasons not to cancel the call when the client goes. Each is either a run that Dify may have
-            begun under a name that it has not told yet, without which it can't be stopped, or something that
-            must not be left half done.
         first_at: When the first piece of the answer went out, by the clock of `time.perf_counter`.
     """
 
@@ -63,10 +60,10 @@ class Reply:
         self.opened = False
         self.finished = False
         self.gone = False
-        self.holds = 0
         self.status = 0
         self.first_at: float | None = None
         self._send = send
+        self._undisturbed = 0
         self._headers: list[Header] = [(b"x-request-id", request_id.encode())]
         self._last_write = time.monotonic()
 
@@ -111,12 +108,18 @@ class Reply:
 
     @contextmanager
     def undisturbed(self) -> Generator[None]:
-        """What is done in this block is done to its end, even if the client goes meanwhile."""
-        self.holds += 1
+        """What is done in this block is done to its end, even if the client goes meanwhile.
+
+        Raises:
+            ClientGone: After the block, if it has.
+        """
+        self._undisturbed += 1
         try:
             yield
         finally:
-            self.holds -= 1
+            self._undisturbed -= 1
+        if self.gone:
+            raise ClientGone
 
     async def watch(self, receive: Receive, call: asyncio.Task[object]) -> None:
         """Wait for the client to go away and cancel the call then; meanwhile fill a stream's silences."""
@@ -132,7 +135,7 @@ class Reply:
         if self.finished:
             return
         self.gone = True
-        if not self.holds:
+        if not self._undisturbed:
             call.cancel()
 
     def _until_ping(self) -> float | None:

@@ -28,7 +28,6 @@ class Run:
     Attributes:
         answer: What has come so far.
         begun: Dify may have begun: it is not sure that nothing ran.
-        named: Dify has said by which name the run can be stopped, or that there is nothing to stop.
     """
 
     def __init__(self, model: Model, user: str, reply: Reply) -> None:
@@ -39,7 +38,6 @@ class Run:
             workflow_nodes=model.app.workflow_nodes,
         )
         self.begun = False
-        self.named = True
         self._model = model
         self._user = user
         self._reply = reply
@@ -60,19 +58,17 @@ class Run:
             raise ClientGone
         self._kind = call.kind
         self.begun = True
-        self._set_named(False)
         stream = self._open(self._model.client, call)
         try:
-            self._stream = await stream.__aenter__()
+            # given up before Dify answers, the run would go on, and there would be no name to stop it by
+            with self._reply.undisturbed():
+                self._stream = await stream.__aenter__()
         except APIStatusError as error:
             self.begun = error.status >= 500
             raise
         except APIConnectionError as error:
             self.begun = error.sent
             raise
-        finally:
-            if self._stream is None:
-                self._set_named(True)
 
     async def read(self, until: float | None = None) -> list[Delta] | None:
         """The next pieces of the answer, as one network read brings them.
@@ -97,8 +93,6 @@ class Run:
             self.answer.failure, deltas = error, []
         else:
             deltas = self.answer.end() if payloads is None else self.answer.feed(payloads)
-        if self.answer.task_id or self.answer.complete or self.answer.failure:
-            self._set_named(True)
         return deltas
 
     async def cut(self) -> None:
@@ -113,16 +107,21 @@ class Run:
             self._stopped = True
 
     async def close(self) -> None:
-        """End it, once: hand the connection back if Dify is done, else stop Dify and close."""
-        stream, self._stream = self._stream, None
+        """End it, once: hand the connection back if Dify is done, else stop Dify and close.
+
+        A run is stopped by the name that its first event brings, so that is waited for.
+        """
+        stream = self._stream
         if stream is None:
             return
         try:
+            while not (self.answer.task_id or self.answer.complete or self.answer.failure):
+                await self.read()
             if self.answer.complete:
                 await self._drain(stream)
         finally:
+            self._stream = None
             await stream.aclose()
-            self._set_named(True)
         if self.answer.task_id and not (self.answer.over or self._stopped):
             await self._stop(self.answer.task_id)
 
@@ -167,8 +166,3 @@ class Run:
                 await stop[self._kind](task_id, user=self._user)
         except (TimeoutError, DifyError) as error:
             log.warning("Dify was not told to stop", model=self._model.id, reason=type(error).__name__)
-
-    def _set_named(self, named: bool) -> None:
-        if named != self.named:
-            self.named = named
-            self._reply.holds += -1 if named else 1
