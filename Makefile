@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 # What a client with the openai package of 1.x would notice.
-OPENAI_1_TESTS := tests/gateway/test_chat_completions.py tests/gateway/test_memory_modes.py
+OPENAI_1_TESTS := $(addprefix tests/gateway/test_,$(addsuffix .py,chat_completions memory_modes files_in models identity))
 
 help: ## Show this.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
