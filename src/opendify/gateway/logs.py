@@ -22,7 +22,6 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     """
     console = sys.stderr.isatty() if form == "auto" else form == "console"
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
     ]
@@ -30,7 +29,11 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     factory: Callable[..., structlog.typing.WrappedLogger]
     if console:
         render, factory = (
-            [_without_empty, structlog.dev.ConsoleRenderer()],
+            # the default shows local variables in tracebacks: keys and prompts are among them
+            [
+                _without_empty,
+                structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+            ],
             structlog.PrintLoggerFactory(sys.stderr),
         )
     else:
