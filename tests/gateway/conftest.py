@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from opendify.simulator import AppSpec, Field, Simulator, Tool, default_apps
+from opendify.simulator import AppSpec, Field, Moderation, Simulator, Tool, default_apps
 from opendify.simulator.nodes import LLM, Answer, Code, End, Start
 from servers import Gateway, running_gateway
 
@@ -38,6 +38,12 @@ APPS = (
     AppSpec("noted", "agent-chat", annotations={"What is your name?": "My name is Dify, says a note."}),
     AppSpec("talkative", "workflow", form=(Field("text"),), graph=(Start(), LLM(), End())),
     AppSpec("spoken-flow", "advanced-chat", speech=True, graph=(Start(), LLM(), Answer())),
+    AppSpec(
+        "moderated-flow",
+        "advanced-chat",
+        moderation=Moderation(outputs=("badword",)),
+        graph=(Start(), LLM(), Answer()),
+    ),
     AppSpec("spoken-agent", "agent-chat", speech=True),
     _workflow("required", Field("first"), Field("second", required=True), Field("query")),
     _workflow("queried", Field("first"), Field("query", "paragraph")),
@@ -103,7 +109,7 @@ def dify() -> Iterator[Simulator]:
 @pytest.fixture(scope="session")
 def dify_1_16() -> Iterator[Simulator]:
     """A simulated Dify 1.16: it alone has New Agent apps."""
-    with Simulator(behaviour="1.16", pace=0) as dify:
+    with Simulator((*default_apps("1.16"), *APPS), behaviour="1.16", pace=0) as dify:
         yield dify
 
 

@@ -152,17 +152,29 @@ def test_a_source_with_an_address_is_a_citation() -> None:
 # ── Moderation ───────────────────────────────────────────────────────────────────────────────────────
 
 MODERATED = "Simulated Moderation"
+MODERATED_APPS = (MODERATED, "Simulated Moderated Flow")
 SAID = "Well, this is a badword and more"
 INSTEAD = "Output was blocked by moderation."
 
 
-def test_a_plain_answer_that_was_moderated_is_the_replacement(openai: OpenAI, user: str) -> None:
-    answer = plain(openai, MODERATED, f"[[reply:{SAID}]]", user=user)
+@pytest.fixture(params=["1.12", "1.16"])
+def of_each_dify(request: pytest.FixtureRequest, openai: OpenAI, openai_1_16: OpenAI) -> OpenAI:
+    return {"1.12": openai, "1.16": openai_1_16}[request.param]
+
+
+@pytest.mark.parametrize("model", MODERATED_APPS)
+def test_a_plain_answer_that_was_moderated_is_the_replacement(
+    of_each_dify: OpenAI, user: str, model: str
+) -> None:
+    answer = plain(of_each_dify, model, f"[[reply:{SAID}]]", user=user)
     assert (answer.content, answer.finish_reason) == (INSTEAD, "content_filter")
 
 
-def test_a_stream_that_is_moderated_ends_with_the_replacement(openai: OpenAI, user: str) -> None:
-    answer = streamed(openai, MODERATED, f"[[reply:{SAID}]]", user=user)
+@pytest.mark.parametrize("model", MODERATED_APPS)
+def test_a_stream_that_is_moderated_ends_with_the_replacement(
+    of_each_dify: OpenAI, user: str, model: str
+) -> None:
+    answer = streamed(of_each_dify, model, f"[[reply:{SAID}]]", user=user)
     assert answer.content.endswith(f"\n\n{INSTEAD}")
     assert SAID.startswith(answer.content.removesuffix(f"\n\n{INSTEAD}"))
     assert answer.finish_reason == "content_filter"
@@ -201,8 +213,12 @@ def test_speech_that_comes_after_the_answer_does_not_disturb_it(
     assert ask(model, turns).dify["conversation_id"] == first.dify["conversation_id"]
 
 
-def test_speech_of_a_newer_dify_does_not_disturb_the_answer(way: Ask, openai_1_16: OpenAI, user: str) -> None:
-    assert way(openai_1_16, "Simulated Speech", "[[reply:Hello.]]", user=user).content == "Hello."
+@pytest.mark.parametrize("kind", ["Speech", "Spoken Flow", "Spoken Agent"])
+def test_speech_of_a_newer_dify_does_not_disturb_the_answer(
+    way: Ask, openai_1_16: OpenAI, user: str, kind: str
+) -> None:
+    answer = way(openai_1_16, f"Simulated {kind}", "[[notool]][[reply:Hello.]]", user=user)
+    assert (answer.content, answer.finish_reason) == ("Hello.", "stop")
 
 
 def test_no_run_is_told_to_stop_that_has_ended(ask: Ask, dify: Simulator) -> None:

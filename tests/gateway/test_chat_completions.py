@@ -79,6 +79,14 @@ def test_a_workflow_tells_its_outputs_whole_beside_its_text(ask: Ask) -> None:
     assert set(answer.dify["outputs"]) == {"result", "template", "usage"}
 
 
+def test_the_packages_own_way_to_follow_a_stream_works(openai: OpenAI, user: str) -> None:
+    messages: Any = [{"role": "user", "content": "[[reply:Hello, Ada!]]"}]
+    with openai.chat.completions.stream(model=CHAT, messages=messages, user=user) as stream:
+        kinds = {event.type for event in stream}
+        assert stream.get_final_completion().choices[0].message.content == "Hello, Ada!"
+    assert {"chunk", "content.delta", "content.done"} <= kinds
+
+
 async def test_answers_to_many_clients_at_once_never_mix(openai_async: AsyncOpenAI, user: str) -> None:
     async def one(number: int) -> tuple[str, str]:
         model = list(APPS)[number % len(APPS)]

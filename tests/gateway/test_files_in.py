@@ -98,6 +98,11 @@ def test_the_text_of_an_answer_to_an_image_comes_through(ask: Ask) -> None:
     assert answer.content == "I see one pixel."
 
 
+def test_a_newer_dify_sees_the_same_image(way: Ask, openai_1_16: OpenAI, user: str) -> None:
+    answer = way(openai_1_16, CHAT, asking(image(PIXEL)), user=user)
+    assert [file["mime"] for file in seen(answer)] == ["image/png"]
+
+
 def test_an_image_without_words_is_a_question_too(ask: Ask, asked: Asked) -> None:
     ask(CHAT, asking(image(PIXEL), text=""))
     assert len(asked().files) == 1

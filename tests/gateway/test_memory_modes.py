@@ -305,7 +305,7 @@ def test_two_names_of_one_app_share_their_conversations(ask: Ask) -> None:
     assert conversation_of(ask("with defaults", after(turns, first, "Now?"))) == conversation_of(first)
 
 
-@pytest.mark.parametrize("refusal", ["413", "unavailable", "limit"])
+@pytest.mark.parametrize("refusal", ["413", "unavailable"])
 def test_a_conversation_goes_on_after_a_turn_that_dify_refused(ask: Ask, refusal: str) -> None:
     """Nothing was added to the conversation, so the history is still where it ends."""
     turns = [user_turn("[[reply:one]]")]
