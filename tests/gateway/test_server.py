@@ -464,6 +464,20 @@ def asked_anew(gateway: Gateway, turns: list[dict[str, Any]], user: str) -> dict
     return dict(reply.json())
 
 
+def test_several_workers_told_to_end_take_nothing_new(settings: dict[str, str], user: str) -> None:
+    with running_gateway(WORKERS="2", **settings) as gateway:
+        body = question("[[slow:10:0.2]]", user, stream=True)
+        with connected(gateway) as connection:
+            connection.sendall(head(len(body), CLOSE) + body)
+            received = connection.recv(1)
+            gateway.process.terminate()
+            assert eventually(lambda: refuses(gateway), 1.0)
+            assert gateway.process.poll() is None
+            received += rest(connection)
+        assert b"tick9" in received
+        assert gateway.process.wait(10) == 0
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed by Linux alone")
 def test_several_workers_share_conversations_and_end_together(settings: dict[str, str], user: str) -> None:
     with running_gateway(WORKERS="2", **settings) as gateway:

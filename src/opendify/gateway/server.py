@@ -224,6 +224,7 @@ def _supervise(settings: Settings, listener: socket.socket) -> int:
                     time.sleep(RESTART_SECONDS)
                     workers[index] = start()
     finally:
+        listener.close()  # or callers would still be let in, to a queue that nobody serves any more
         codes = _end(workers, settings.shutdown_seconds)
     return max(codes, default=0)
 
