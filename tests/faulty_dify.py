@@ -246,6 +246,16 @@ async def late(wire: Wire, seconds: str) -> None:
 
 
 @_course
+async def late_event(wire: Wire, seconds: str) -> None:
+    """Headers and a sign of life at once, the first event after a while; then as `ponder`."""
+    await wire.open()
+    await wire.chunk(b"event: ping\n\n")
+    await asyncio.sleep(float(seconds))
+    await wire.say("")
+    await wire.silence()
+
+
+@_course
 async def pauses(wire: Wire, before: str, between: str) -> None:
     """A fine answer, with silences: before the headers, and in the middle."""
     await asyncio.sleep(float(before))
@@ -552,14 +562,14 @@ class FaultyDify:
         calls: Those that started a run, in the order in which they came.
         stops: When each task was told to stop.
         uploads: How many files came.
-        upload_course: How uploads go; all is well where it is empty.
+        upload_course, stop_course: How uploads and stops go; all is well where it is empty.
     """
 
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Call] = []
         self.stops: dict[str, float] = {}
         self.uploads = 0
-        self.upload_course = ""
+        self.upload_course = self.stop_course = ""
         self.port = port
         self._tls = tls
         self._connections: set[asyncio.Task[None]] = set()
@@ -646,7 +656,10 @@ class FaultyDify:
         wire = Wire(Call("", mode, ""), reader, writer)
         if route.endswith("/stop"):
             self.stops[route.split("/")[-2]] = time.monotonic()
-            await wire.whole(200, {"result": "success"})
+            if self.stop_course:
+                await _take(self.stop_course, wire)
+            else:
+                await wire.whole(200, {"result": "success"})
         elif route == "/files/upload":
             self.uploads += 1
             if self.upload_course:

@@ -187,11 +187,12 @@ async def _slots_are_free(gateway: Gateway) -> None:
 # ── before Dify has named the run ────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("course", ["late:0.5", "late-event:0.5"])
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 async def test_a_run_that_has_no_name_yet_is_stopped_as_soon_as_it_has_one(
-    stream: bool, gateway: Gateway, dify: FaultyDify
+    course: str, stream: bool, gateway: Gateway, dify: FaultyDify
 ) -> None:
-    visit = await _visit(gateway, _request("late:0.5", stream=stream))
+    visit = await _visit(gateway, _request(course, stream=stream))
     await until(lambda: dify.calls)
     visit.leave()
     (run,) = dify.calls
