@@ -73,6 +73,8 @@ def test_the_id_of_a_file_that_was_sent_before_is_kept() -> None:
     [
         (image("file:///etc/passwd"), "http, https or data"),
         (image("gopher://x"), "http, https or data"),
+        (image("http://[x"), "can't be read"),
+        (file("https://[::1/letter.pdf"), "can't be read"),
         (image("data:image/png;base64"), "comma"),
         (image("data:image/png;base64,!!!"), "base64"),
         (image("data:image/png;base64,"), "empty"),

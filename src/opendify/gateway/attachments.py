@@ -221,7 +221,11 @@ def _from_url(url: str, where: str, kind: FileType | None, name: str = "") -> Re
     """A data URL's bytes, or the address of something that Dify will fetch."""
     scheme = url[:8].lower()
     if scheme.startswith(("http://", "https://")):
-        return Remote(kind or file_type(extension_of(urlsplit(url).path)), url, where)
+        try:
+            path = urlsplit(url).path
+        except ValueError:
+            raise invalid(f"{where}: the host of this URL can't be read.", where) from None
+        return Remote(kind or file_type(extension_of(path)), url, where)
     if scheme.startswith("data:"):
         head, comma, body = url[5:].partition(",")
         if not comma:
