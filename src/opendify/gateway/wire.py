@@ -86,6 +86,7 @@ class ChatRequest:
     Attributes:
         messages: At least one.
         n: How many answers, 1 to 16.
+        stop: Up to 16 strings before which the answer is cut.
         user: Who the client says is asking; ``safety_identifier`` wins over the older ``user``.
         inputs: Values for the app's form, from ``inputs`` or ``metadata.inputs``; None where there are none.
         conversation_id: The Dify conversation to go on in, from the body or ``metadata``; empty for none.
@@ -121,6 +122,9 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 MAX_CHOICES = 16
+MAX_STOPS, MAX_STOP_CHARACTERS = 16, 1000
+"""OpenAI takes 4. Each is looked for in each piece of text, while other streams wait."""
+
 _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
@@ -152,8 +156,14 @@ def parse(body: bytes) -> ChatRequest:
     choices = 1 if fields.n is None else fields.n
     if not 1 <= choices <= MAX_CHOICES:
         raise invalid(f"'n' is {choices}; it takes 1 to {MAX_CHOICES}.", "n")
-    metadata = fields.metadata or {}
     stop = [fields.stop] if isinstance(fields.stop, str) else fields.stop or ()
+    if len(stop) > MAX_STOPS or any(len(text) > MAX_STOP_CHARACTERS for text in stop):
+        raise invalid(
+            f"'stop' takes up to {MAX_STOPS} strings of up to {MAX_STOP_CHARACTERS} characters.", "stop"
+        )
+    metadata = fields.metadata or {}
+    inputs = fields.inputs if fields.inputs is not None else _metadata_inputs(metadata)
+    _check_depth(inputs)
     options = fields.stream_options
     return ChatRequest(
         model=fields.model,
@@ -163,7 +173,7 @@ def parse(body: bytes) -> ChatRequest:
         n=choices,
         stop=[text for text in stop if text],
         user=fields.safety_identifier or fields.user,
-        inputs=fields.inputs if fields.inputs is not None else _metadata_inputs(metadata),
+        inputs=inputs,
         conversation_id=fields.conversation_id or _metadata_text(metadata, "conversation_id"),
         ignored=[name for name in names if name not in _KNOWN],
     )
@@ -195,6 +205,14 @@ def _metadata_inputs(metadata: Mapping[str, object]) -> Mapping[str, object] | N
             '\'metadata.inputs\' takes the app\'s inputs as one JSON object, for example {"city": "Rome"}.',
             "metadata.inputs",
         ) from None
+
+
+def _check_depth(inputs: Mapping[str, object] | None) -> None:
+    """What can be read here may be nested more deeply than what can be written into a Dify call."""
+    try:
+        to_json({"inputs": inputs})
+    except ValueError:
+        raise invalid("'inputs' is nested too deeply.", "inputs") from None
 
 
 def _metadata_text(metadata: Mapping[str, object], name: str) -> str:
