@@ -44,6 +44,9 @@ LARGE_BODY = 128 * 1024
 DISCARD_SECONDS = 10.0
 """How long a client whose request is refused may go on sending it before it gets its answer."""
 
+LONGEST_NAME = 200
+"""Characters of a model's name, as a client sent it, that an error or the log repeats."""
+
 USER_HEADER = "x-openwebui-user-id"
 """Who is asking, where a chat UI says so beside the body. Only the UI's own key can claim it."""
 
@@ -193,7 +196,7 @@ class Completions:
         body = await self._body(headers, receive)
         large = len(body) > LARGE_BODY
         request = await _decide(large, lambda: parse(body))
-        record.model, record.stream = request.model, request.stream
+        record.model, record.stream = request.model[:LONGEST_NAME], request.stream
         model = self._find(request.model, client)
         record.mode = model.mode
         owner = Owner(identity(client, request.user or headers.get(USER_HEADER)), model.app.id)
@@ -376,10 +379,11 @@ def authenticate(access: Access, authorization: str | None) -> Client:
 
 def unknown_model(catalog: Catalog, name: str, client: Client) -> OpenAIError:
     """Why there is no such model for this client: it may come yet, or there are only these."""
+    shown = name[:LONGEST_NAME]
     if catalog.awaits(name, client):
         return OpenAIError(
             503,
-            f"Dify has not answered yet for the app behind the model '{name[:200]}'. Try again in a moment.",
+            f"Dify has not answered yet for the app behind the model '{shown}'. Try again in a moment.",
             type="api_error",
             code="upstream_unavailable",
             headers={"retry-after": "5"},
@@ -388,7 +392,7 @@ def unknown_model(catalog: Catalog, name: str, client: Client) -> OpenAIError:
     names = ", ".join(known[:_MOST_NAMES]) + (", …" if len(known) > _MOST_NAMES else "")
     return OpenAIError(
         404,
-        f"The model '{name[:200]}' does not exist. Models for this key: {names or 'none'}.",
+        f"The model '{shown}' does not exist. Models for this key: {names or 'none'}.",
         code="model_not_found",
         param="model",
     )
