@@ -200,6 +200,13 @@ def test_a_refusal_is_one_line_too(gateway: Gateway, user: str, name: str) -> No
     assert line["first_token_ms"] is None
 
 
+def test_no_client_can_make_a_line_long(gateway: Gateway, user: str) -> None:
+    body = {"model": "x" * 100_000, "messages": [{"role": "user", "content": "Hello"}]}
+    headers = {**AUTHORIZED, "X-Request-Id": f"line-{user}"}
+    assert http("POST", f"{gateway.base_url}/chat/completions", json=body, headers=headers).status_code == 404
+    assert len(json.dumps(gateway.request(f"line-{user}"))) < 1000
+
+
 def test_a_client_that_goes_away_is_a_line_too(gateway: Gateway, openai: OpenAI, user: str) -> None:
     messages: Any = [{"role": "user", "content": "[[slow:100:0.05]]"}]
     headers = {"X-Request-Id": f"line-{user}"}
