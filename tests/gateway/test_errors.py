@@ -63,6 +63,21 @@ def test_every_refusal_has_its_place_in_openais_errors(error: DifyError, status:
     assert ("retry-after" in told.headers) == (code == "rate_limit_exceeded")
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "invalid_param"),
+        (400, "completion_request_error"),
+        (400, "provider_quota_exceeded"),
+        (413, "file_too_large"),
+        (429, "too_many_requests"),
+        (500, "unknown"),
+    ],
+)
+def test_a_refusal_without_a_word_still_has_a_message(status: int, code: str) -> None:
+    assert "no reason" in from_dify(refusal(status, code, ""), "Support").message
+
+
 def test_nothing_of_the_operators_key_is_told_to_a_client() -> None:
     assert (
         "Access token"

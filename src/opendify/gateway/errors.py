@@ -99,6 +99,8 @@ def from_dify(error: DifyError, model: str) -> OpenAIError:
     Keys, addresses and tracebacks stay behind: only Dify's own message goes through, and not even that
     where it is about the operator's key.
     """
+    said = error.message if isinstance(error, APIStatusError) else ""
+    said = said or "Dify gave no reason."  # a file that is too large, for one, it refuses without a word
     match error:
         case AuthenticationError():
             return OpenAIError(
@@ -108,22 +110,22 @@ def from_dify(error: DifyError, model: str) -> OpenAIError:
                 code="upstream_auth",
             )
         case QuotaExceededError():
-            return OpenAIError(429, error.message, type="insufficient_quota", code="insufficient_quota")
+            return OpenAIError(429, said, type="insufficient_quota", code="insufficient_quota")
         case RateLimitError():
             seconds = str(max(1, round(error.retry_after or RETRY_AFTER_SECONDS)))
             return OpenAIError(
                 429,
-                error.message,
+                said,
                 type="rate_limit_error",
                 code="rate_limit_exceeded",
                 headers={"retry-after": seconds},
             )
         case ProviderUnavailableError():
-            return OpenAIError(503, error.message, type="api_error", code="upstream_unavailable")
+            return OpenAIError(503, said, type="api_error", code="upstream_unavailable")
         case ModelError():
-            return upstream(error.message)
+            return upstream(said)
         case APIStatusError() if 400 <= error.status < 500 and error.code != NOT_DIFY:
-            return invalid(error.message, code=error.code, status=error.status)
+            return invalid(said, code=error.code, status=error.status)
         case PayloadTooLargeError():
             return invalid(
                 f"A web server before Dify refused this request for model '{model}': it is too large.",
@@ -136,7 +138,7 @@ def from_dify(error: DifyError, model: str) -> OpenAIError:
                 "Whoever runs the gateway must mend it."
             )
         case APIStatusError():
-            return upstream(f"Dify failed with status {error.status} on model '{model}': {error.message}")
+            return upstream(f"Dify failed with status {error.status} on model '{model}': {said}")
         case APITimeoutError() if error.phase == "silence":
             return OpenAIError(
                 504,
