@@ -276,3 +276,9 @@ def test_a_workflow_that_waits_for_a_person_is_said_so() -> None:
     made, _, _ = answer(STARTED, paused, mode="workflow")
     assert isinstance(made.failure, OpenAIError)
     assert made.failure.code == "human_input_required"
+
+
+@pytest.mark.parametrize("url", ["http://[x/a.png", "//[x"])
+def test_a_file_whose_address_is_none_fails_the_answer_and_no_more(url: str) -> None:
+    made, _, _ = answer(event("message_file", id="f", type="image", belongs_to="assistant", url=url))
+    assert isinstance(made.failure, MalformedStreamError)

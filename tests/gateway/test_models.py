@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from openai import AuthenticationError, NotFoundError, OpenAI
@@ -180,3 +181,17 @@ def test_a_dify_that_is_down_at_start_is_waited_for() -> None:
             assert plain(client, "named", "[[reply:Hello]]").content == "Hello"
         assert [model.id for model in client.models.list()] == ["named"], "a model that was there stays"
         assert gateway.is_ready()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_app_of_a_kind_that_nobody_knows_yet_is_said_so(stream: bool) -> None:
+    mode: Any = "telepathy"  # no mode of Dify's, so not one of the simulator's
+    with (
+        Simulator((AppSpec("odd", mode),)) as dify,
+        running_gateway(DIFY_API_BASE=dify.base_url, DIFY_API_KEYS=dify.keys["odd"]) as gateway,
+    ):
+        body = {"model": "Simulated Odd", "messages": [{"role": "user", "content": "Hi"}], "stream": stream}
+        reply = http("POST", f"{gateway.base_url}/chat/completions", json=body)
+    assert reply.status_code == 501
+    assert reply.json()["error"]["code"] == "unknown_app_mode"
+    assert "telepathy" in reply.json()["error"]["message"]

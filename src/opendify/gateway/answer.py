@@ -11,7 +11,7 @@ from typing import Literal, cast
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from opendify import APIStatusError, DifyError, MalformedStreamError, TruncatedStreamError
 from opendify._errors import refusal
@@ -107,7 +107,7 @@ class Answer:
         self.resources: list[dict[str, object]] = []
         self.outputs: Mapping[str, object] | None = None
         self._mode = mode
-        self._text_events = TEXT_EVENTS[mode]
+        self._text_events = TEXT_EVENTS.get(mode, frozenset[str]())
         self._events = _EVENTS.get(mode, _CHAT_EVENTS)
         self._agent_steps = agent_steps
         self._workflow_nodes = workflow_nodes
@@ -130,8 +130,9 @@ class Answer:
                 break
             try:
                 self._event(payload, out)
-            except (msgspec.MsgspecError, ValidationError, UnicodeDecodeError) as error:
-                # the error of a decoder may quote what it read, so only its kind is told
+            except (msgspec.MsgspecError, ValueError) as error:
+                # what is no event, has a field of the wrong type, or an address that is none; the error of a
+                # decoder may quote what it read, so only its kind is told
                 self.failure = MalformedStreamError(
                     f"Dify sent an event that can't be read ({type(error).__name__})."
                 )
