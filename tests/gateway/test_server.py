@@ -25,7 +25,8 @@ CHAT = "Simulated Chat"
 HEADER_LIMIT, BODY_LIMIT = 4096, 104_858
 
 HASTE = """
-import opendify.gateway.reply, opendify.gateway.server
+import opendify.gateway.completions, opendify.gateway.reply, opendify.gateway.server
+opendify.gateway.completions.BODY_SECONDS = 0.4
 opendify.gateway.reply.PING_SECONDS = 0.2
 opendify.gateway.server.HEADER_SECONDS = 0.4
 """
@@ -289,6 +290,28 @@ def test_who_is_still_sending_hears_why_it_is_refused(strict: Gateway) -> None:
     for key, refusal in ((ADA, 413), ("wrong", 401)):
         start = head(20 * len(piece), CLOSE).replace(ADA.encode(), key.encode())
         assert status(answered(strict, start, *[piece] * 20, pause=0.005)) == refusal
+
+
+def test_a_body_that_never_ends_is_waited_for_only_so_long(strict: Gateway) -> None:
+    reply = answered(strict, head(100) + b"{")
+    assert status(reply) == 408
+    assert error(reply)["code"] == "request_timeout"
+
+
+def is_cut_off(connection: socket.socket, data: bytes) -> bool:
+    try:
+        connection.sendall(data)
+    except ConnectionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("line", ["POST /v1/models HTTP/1.1", "POST /nowhere HTTP/1.1"])
+def test_who_goes_on_sending_after_its_answer_is_disconnected(strict: Gateway, line: str) -> None:
+    with connected(strict) as connection:
+        connection.sendall(head(1_000_000, line=line))
+        assert status(connection.recv(65536)) in (404, 405)
+        eventually(lambda: is_cut_off(connection, b"x"))
 
 
 async def test_calls_to_an_app_over_its_limit_wait_and_then_are_refused(strict: Gateway, user: str) -> None:

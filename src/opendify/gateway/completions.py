@@ -41,6 +41,9 @@ from opendify.types import InputFile
 LARGE_BODY = 128 * 1024
 """Bytes from which on a request is read in a thread: its pictures would hold up everybody else's tokens."""
 
+BODY_SECONDS = 30.0
+"""How long a client may pause while it sends its request."""
+
 DISCARD_SECONDS = 10.0
 """How long a client whose request is refused may go on sending it before it gets its answer."""
 
@@ -228,7 +231,15 @@ class Completions:
             raise too_large
         body = bytearray()
         while True:
-            message = await receive()
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    message = await receive()
+            except TimeoutError:
+                raise invalid(
+                    f"Nothing more of the request body came for {BODY_SECONDS:g} s.",
+                    code="request_timeout",
+                    status=408,
+                ) from None
             if message["type"] == "http.disconnect":
                 raise ClientGone
             body += message.get("body", b"")

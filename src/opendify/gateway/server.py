@@ -26,7 +26,7 @@ from opendify.gateway.errors import OpenAIError
 from opendify.gateway.settings import Settings, SettingsError
 
 HEADER_SECONDS = 30.0
-"""How long a client may take to send the head of a request."""
+"""How long a client may take to send the head of a request, or the rest of one that has its answer."""
 
 RESTART_SECONDS = 1.0
 """A worker that dies is replaced, but not faster than this."""
@@ -121,8 +121,9 @@ class _Server(uvicorn.Server):
 
 def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
     class Protocol(HttpToolsProtocol):
-        """HTTP/1.1, except that a head of a request that is too large or too slow ends the connection."""
+        """HTTP/1.1, except that a request that is too slow, or its head too large, ends the connection."""
 
+        _in_message = False
         _in_head = False
         _parsed = 0  # bytes of the names and values that are complete
         _pending = 0  # bytes that came while the head was not complete: a value may never end
@@ -131,7 +132,7 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._wait_for_head()
+            self._wait_for_client()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._wait_no_more()
@@ -145,9 +146,10 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
                 self._limit(self._pending)
 
         def on_message_begin(self) -> None:
-            self._in_head, self._parsed, self._pending = True, 0, 0
+            self._in_message = self._in_head = True
+            self._parsed = self._pending = 0
             if self._patience is None:
-                self._wait_for_head()
+                self._wait_for_client()
             super().on_message_begin()
 
         def on_header(self, name: bytes, value: bytes) -> None:
@@ -160,6 +162,17 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
             self._wait_no_more()
             if not self.transport.is_closing():
                 super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._in_message = False
+            self._wait_no_more()
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            # of several requests in one go the last may still wait for its answer, and take its time
+            if self._in_message and not self._in_head and self.cycle.response_complete:
+                self._wait_for_client()
+            super().on_response_complete()
 
         def send_400_response(self, msg: str) -> None:
             status, reason = (
@@ -176,7 +189,7 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
                 self._too_large = True
                 self.send_400_response("")
 
-        def _wait_for_head(self) -> None:
+        def _wait_for_client(self) -> None:
             self._patience = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
         def _wait_no_more(self) -> None:
