@@ -680,3 +680,13 @@ def test_an_answer_of_a_model_by_pattern_is_told_under_the_name_that_was_asked_f
     if answer.completion:
         assert answer.completion.model == "gpt-4o"
     assert {chunk.model for chunk in answer.chunks} <= {"gpt-4o"}
+
+
+async def test_several_choices_run_at_once(openai_async: AsyncOpenAI, dify: Simulator, user: str) -> None:
+    running = openai_async.chat.completions.create(
+        model=CHAT, messages=[{"role": "user", "content": "[[stall:1]][[reply:Hello]]"}], n=3, user=user
+    )
+    call = asyncio.create_task(running)
+    await asyncio.to_thread(eventually, lambda: dify.counts().running == 3)
+    assert not call.done()
+    assert [choice.message.content for choice in (await call).choices] == ["Hello"] * 3

@@ -263,8 +263,7 @@ class Completions:
             try:
                 with reply.undisturbed():
                     thread = await self._recall(asking)
-                prepared, thread = await self._begin(asking, thread, runs[0], large)
-                await _all([run.begin(prepared.call) for run in runs[1:]])
+                prepared, thread = await self._begin(asking, thread, runs, large)
                 streams = zip(runs, channels, strict=True)
                 await _all([_follow(run, channel, head, reply) for run, channel in streams])
                 last = await self._remember(asking, thread, prepared.call, runs, channels)
@@ -299,15 +298,17 @@ class Completions:
             headers=asking.headers,
         )
 
-    async def _begin(self, asking: Asking, thread: Thread, run: Run, large: bool) -> tuple[Prepared, Thread]:
-        """Ask Dify; and once more where what the gateway remembered is no longer there.
+    async def _begin(
+        self, asking: Asking, thread: Thread, runs: Sequence[Run], large: bool
+    ) -> tuple[Prepared, Thread]:
+        """Ask Dify, for all choices at once; and once more where what was remembered is no longer there.
 
-        Nothing has run in either case: Dify refused before it began.
+        What is asked again has not run: Dify refused it before it began.
         """
         prepared = await self._prepare(asking, thread, large)
         conversation_id = prepared.call.conversation_id
         try:
-            await run.begin(prepared.call)
+            await _all([run.begin(prepared.call) for run in runs])
         except NotFoundError:
             if conversation_id is None:
                 raise
@@ -327,7 +328,7 @@ class Completions:
         else:
             return prepared, thread
         prepared = await self._prepare(asking, thread, large)
-        await run.begin(prepared.call)
+        await _all([run.begin(prepared.call) for run in runs if not run.begun])
         return prepared, thread
 
     async def _prepare(self, asking: Asking, thread: Thread, large: bool) -> Prepared:
