@@ -26,9 +26,9 @@ HEADER_LIMIT, BODY_LIMIT = 4096, 104_858
 
 HASTE = """
 import opendify.gateway.completions, opendify.gateway.reply, opendify.gateway.server
-opendify.gateway.completions.BODY_SECONDS = 0.4
+opendify.gateway.completions.BODY_SECONDS = 0.8
 opendify.gateway.reply.PING_SECONDS = 0.2
-opendify.gateway.server.HEADER_SECONDS = 0.4
+opendify.gateway.server.HEADER_SECONDS = 0.8
 """
 """Waits that no setting shortens."""
 
@@ -314,7 +314,9 @@ def test_who_goes_on_sending_after_its_answer_is_disconnected(strict: Gateway, l
         eventually(lambda: is_cut_off(connection, b"x"))
 
 
-async def test_calls_to_an_app_over_its_limit_wait_and_then_are_refused(strict: Gateway, user: str) -> None:
+async def test_calls_to_an_app_over_its_limit_wait_and_then_are_refused(
+    strict: Gateway, dify: Simulator, user: str
+) -> None:
     async with AsyncOpenAI(base_url=strict.base_url, api_key=ADA, max_retries=0) as client:
 
         async def one(model: str, text: str) -> str:
@@ -323,8 +325,8 @@ async def test_calls_to_an_app_over_its_limit_wait_and_then_are_refused(strict: 
             )
             return answer.choices[0].message.content or ""
 
-        slow = [asyncio.create_task(one(CHAT, "[[slow:8:0.1]]")) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        slow = [asyncio.create_task(one(CHAT, "[[slow:16:0.1]]")) for _ in range(2)]
+        await asyncio.to_thread(eventually, lambda: dify.counts().running == 2)
         began = time.monotonic()
         with pytest.raises(RateLimitError) as caught:
             await one(CHAT, "Hello")
@@ -335,7 +337,7 @@ async def test_calls_to_an_app_over_its_limit_wait_and_then_are_refused(strict: 
         assert await one("Simulated Workflow", "[[reply:Hello]]") == "Hello", "another app has its own slots"
         await asyncio.gather(*slow)
         both = [asyncio.create_task(one(CHAT, "[[slow:3:0.1]]")) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(eventually, lambda: dify.counts().running == 2)
         assert await one(CHAT, "[[reply:Hello]]") == "Hello", "a short crowd waits"
         await asyncio.gather(*both)
 
@@ -405,17 +407,17 @@ def test_told_to_end_it_finishes_what_runs_and_takes_nothing_new(
     settings: dict[str, str], user: str, number: signal.Signals
 ) -> None:
     with running_gateway(**settings) as gateway:
-        body = question("[[slow:10:0.1]]", user, stream=True)
+        body = question("[[slow:20:0.1]]", user, stream=True)
         with connected(gateway) as connection:
             # readiness is asked for on the same connection, as no other one will be taken
             connection.sendall(head(len(body)) + body + head(None, line="GET /health/ready HTTP/1.1"))
             received = connection.recv(1)
             gateway.process.send_signal(number)
-            assert eventually(lambda: refuses(gateway), 1.0)
+            eventually(lambda: refuses(gateway))
             assert gateway.process.poll() is None
             received += rest(connection)
         stream, _, after = received.partition(b"data: [DONE]\n\n")
-        assert b"tick9" in stream
+        assert b"tick19" in stream
         assert b"HTTP/1.1 503" in after
         assert b'{"status":"draining"}' in after
         assert gateway.process.wait(10) == 0
@@ -494,7 +496,7 @@ def test_several_workers_told_to_end_take_nothing_new(settings: dict[str, str], 
             connection.sendall(head(len(body), CLOSE) + body)
             received = connection.recv(1)
             gateway.process.terminate()
-            assert eventually(lambda: refuses(gateway), 1.0)
+            eventually(lambda: refuses(gateway))
             assert gateway.process.poll() is None
             received += rest(connection)
         assert b"tick9" in received
