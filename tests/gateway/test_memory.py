@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from opendify.gateway.conversation import read
-from opendify.gateway.memory import Memory, MemoryMode, Owner, Thread
+from opendify.gateway.memory import Memory, Owner, Thread
+from opendify.gateway.settings import MemoryMode
 from opendify.gateway.store import Store, open_store
 from opendify.gateway.wire import Message
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opendify.aiohttp import AiohttpTransport
-from opendify.gateway.access import Access, Client
+from opendify.gateway.access import ANONYMOUS, Access, Client
 from opendify.gateway.admission import Admission
 from opendify.gateway.catalog import Catalog
 from opendify.gateway.completions import Completions, authenticate, unknown_model
@@ -119,7 +119,7 @@ class Gateway:
             await catalog.start()
             log.info(
                 "ready" if catalog.ready else "waiting for Dify",
-                models=[model.id for model in catalog.models(Client("", None))],
+                models=[model.id for model in catalog.models(ANONYMOUS)],
                 faults=catalog.faults or None,
             )
             yield

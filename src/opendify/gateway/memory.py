@@ -1,7 +1,8 @@
 """Which Dify conversation goes on, in each of the four memory modes.
 
 Dify keeps conversations; OpenAI clients send all of theirs with every call. `Memory` brings the two together
-and remembers, in the store, only digests and ids: no text of anybody.
+and remembers, in the store, digests and ids, and what an app's form was filled in with: no question and no
+answer.
 
 One conversation has one next turn at a time. Whoever goes on in one holds it (`Thread.claim`) until the
 answer is complete; a second request meanwhile gets no id and so becomes a branch: a new conversation that is
@@ -13,16 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Literal
 
 from pydantic_core import from_json, to_json
 
 from opendify.gateway import zero_width
 from opendify.gateway.conversation import Conversation, Digest, said
+from opendify.gateway.settings import MemoryMode
 from opendify.gateway.store import Store
 from opendify.gateway.wire import Message
-
-MemoryMode = Literal["0", "1", "2", "auto"]
 
 CONVERSATION_HEADER = "x-dify-conversation-id"
 CHAT_HEADERS = ("x-openwebui-chat-id", "x-session-id", "x-chat-id")
