@@ -9,7 +9,7 @@ from opendify.gateway.conversation import read
 from opendify.gateway.memory import Memory, Owner, Thread
 from opendify.gateway.settings import MemoryMode
 from opendify.gateway.store import Store, open_store
-from opendify.gateway.wire import Message
+from opendify.gateway.wire import Message, Part
 
 ADA = Owner("key-1:ada", "app-1")
 ONE = "11111111-1111-4111-8111-111111111111"
@@ -234,3 +234,21 @@ async def test_the_inputs_of_a_conversation_are_kept_for_its_owner(memory: Memor
 def test_parts_of_an_owner_cannot_be_moved_from_one_to_the_next() -> None:
     assert Owner("a", "bc").key("turn", "d") != Owner("ab", "c").key("turn", "d")
     assert Owner("a", "b").key("turn", "d") != Owner("a", "b").key("chat", "d")
+
+
+async def test_others_are_served_while_the_pictures_of_a_history_are_read(memory: Memory) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    picture = Part("image_url", image_url="data:image/png;base64," + "A" * 8_000_000)
+    look, answer = Message("user", [picture]), Message("assistant", "A cat.")
+    serving = asyncio.create_task(others())
+    await memory.recall("auto", ADA, read([look, answer, Message("user", "And now?")]), headers={})
+    assert turns > 0
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)

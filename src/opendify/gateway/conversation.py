@@ -154,7 +154,8 @@ class Digest:
         self._field(message.role)
         self._field(said(message))
         for _, part in attachments(message):
-            self._field(_fingerprint(part))
+            for text in _fingerprint(part):
+                self._field(text)
         return self
 
     def key(self) -> str:
@@ -167,13 +168,12 @@ class Digest:
         self._hash.update(data)
 
 
-def _fingerprint(part: Part) -> str:
+def _fingerprint(part: Part) -> tuple[str, ...]:
     """What makes an attachment the same one when a client sends it again."""
     image, audio, file = part.image_url, part.input_audio, part.file
-    parts = (
+    return (
         part.type,
         image if isinstance(image, str) else image.url if image else "",
         audio.data if audio else "",
         (file.file_data or file.file_id or "") if file else "",
     )
-    return "\n".join(parts)

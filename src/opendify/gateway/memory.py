@@ -11,6 +11,7 @@ seeded with the history.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -147,7 +148,8 @@ class Memory:
         if thread.chat:
             await self._store.put(thread.chat, conversation_id, ttl=self._ttl)
         if thread.by_digest:
-            key = owner.key("turn", _next_turn(conversation, answer))
+            turn = (conversation.question, Message("assistant", answer))
+            key = owner.key("turn", await _identity(conversation, *turn))
             await self._store.put(key, conversation_id, ttl=self._ttl)
 
     async def release(self, thread: Thread, *, begun: bool) -> None:
@@ -195,7 +197,7 @@ class Memory:
         thread = Thread(history=True, by_digest=True)
         if not conversation.goes_on:
             return thread
-        turn = owner.key("turn", _this_turn(conversation))
+        turn = owner.key("turn", await _identity(conversation))
         found = await self._store.take(turn)
         if found is None:
             return thread
@@ -232,17 +234,17 @@ def _is_side_task(header: str, conversation: Conversation) -> bool:
     )
 
 
-def _this_turn(conversation: Conversation) -> str:
-    """The identity of the history: what it was when its last answer was given."""
-    digest = Digest(conversation.system)
-    for message in conversation.history:
-        digest.add(message)
-    return digest.key()
+async def _identity(conversation: Conversation, *more: Message) -> str:
+    """The identity of the history, with what was said since: that of the next request's history.
 
+    Pictures are read in a thread: they would hold up everybody else's tokens.
+    """
 
-def _next_turn(conversation: Conversation, answer: str) -> str:
-    """The identity that the history of the next request will have."""
-    digest = Digest(conversation.system)
-    for message in conversation.history:
-        digest.add(message)
-    return digest.add(conversation.question).add(Message("assistant", answer)).key()
+    def identity() -> str:
+        digest = Digest(conversation.system)
+        for message in (*conversation.history, *more):
+            digest.add(message)
+        return digest.key()
+
+    has_files = conversation.has_files(history=True)
+    return await asyncio.to_thread(identity) if has_files else identity()
