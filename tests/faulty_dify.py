@@ -68,6 +68,7 @@ class Wire:
     def __init__(self, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.call = call
         self.kept = True  # the connection can serve again
+        self._chunked = True
         self._reader = reader
         self._writer = writer
         self.ids: dict[str, object] = {
@@ -96,14 +97,16 @@ class Wire:
         body = {"code": code, "message": message or f"Refused: {code}.", "status": status}
         await self.whole(status, body, **headers)
 
-    async def open(self) -> None:
-        """The head of a stream."""
+    async def open(self, *, chunked: bool = True) -> None:
+        """The head of a stream. One that is not chunked ends with its connection, as old proxies have it."""
+        self._chunked = self.kept = chunked
         head = "HTTP/1.1 200 OK\r\nServer: gunicorn\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-        await self.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        way = "Transfer-Encoding: chunked" if chunked else "Connection: close"
+        await self.write(f"{head}{way}\r\n\r\n".encode())
 
     async def chunk(self, data: bytes) -> None:
         """Bytes in the body of a stream."""
-        await self.write(b"%X\r\n%b\r\n" % (len(data), data))
+        await self.write(b"%X\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def frame(self, name: str, **fields: object) -> bytes:
         """One event, with all the ids that Dify puts into it."""
@@ -127,7 +130,7 @@ class Wire:
     async def half(self) -> None:
         """A piece of the answer, which the caller gets to read before anything else happens."""
         await self.say("Half an ")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
 
     async def fail(self, status: int, code: str, message: str) -> None:
         """The event that ends a run badly. It has no task id."""
@@ -145,7 +148,7 @@ class Wire:
 
     async def end(self) -> None:
         """The end of the body, in good order."""
-        await self.write(b"0\r\n\r\n")
+        await self.write(b"0\r\n\r\n" if self._chunked else b"")
 
     async def silence(self) -> None:
         """Say nothing more; the caller closes the connection at some time."""
@@ -191,6 +194,14 @@ async def fine(wire: Wire) -> None:
     await wire.open()
     await wire.say("All ")
     await wire.say("is well.")
+    await wire.conclude()
+    await wire.end()
+
+
+@_course
+async def fine_until_closed(wire: Wire) -> None:
+    await wire.open(chunked=False)
+    await wire.say("All is well.")
     await wire.conclude()
     await wire.end()
 
@@ -441,6 +452,13 @@ async def empty_stream(wire: Wire) -> None:
 async def truncated(wire: Wire) -> None:
     """The body ends in good order, but before the answer does."""
     await wire.open()
+    await wire.half()
+    await wire.end()
+
+
+@_course
+async def truncated_until_closed(wire: Wire) -> None:
+    await wire.open(chunked=False)
     await wire.half()
     await wire.end()
 
