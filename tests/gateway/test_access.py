@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from opendify.gateway.access import ANONYMOUS, Access, Client, Denied, allows, identity
+from opendify.gateway.access import ANONYMOUS, Access, Client, Denied, allows, identity, stranger
 from opendify.gateway.settings import ClientConfig, Settings, key_name
 
 ADA = ClientConfig("ada", "sk-ada", ("support",))
@@ -164,3 +164,32 @@ def test_a_key_may_use_the_models_that_it_was_given(
     models: tuple[str, ...] | None, names: list[str], allowed: bool
 ) -> None:
     assert allows(models, names) is allowed
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "content_type", "welcome"),
+    [
+        ("127.0.0.1:5000", "", "application/json", True),
+        ("localhost", "", "text/plain", True),
+        ("[::1]:5000", "", "", True),
+        ("", "", "", True),
+        ("localhost:5000", "http://localhost:3000", "text/plain", True),
+        ("localhost:5000", "https://chat.example.com", "application/json", True),
+        ("localhost:5000", "file://", "application/json", True),
+        ("localhost:5000", "null", "application/json; charset=utf-8", True),
+        ("localhost:5000", "null", "text/plain", False),
+        ("localhost:5000", "https://evil.example", "text/plain", False),
+        ("localhost:5000", "https://evil.example", "application/json", False),
+        ("localhost:5000", "https://localhost.evil.example", "application/json", False),
+        ("evil.example:5000", "", "application/json", False),
+        ("evil.example:5000", "http://evil.example:5000", "application/json", False),
+        ("gateway", "", "application/json", True),
+        ("host.docker.internal:5000", "", "application/json", True),
+        ("192.168.1.7:5000", "", "application/json", True),
+        ("localhost:5000", "http://[::1", "application/json", False),
+    ],
+)
+def test_a_gateway_without_keys_is_for_programs_on_its_machine_and_not_for_pages_of_others(
+    host: str, origin: str, content_type: str, welcome: bool
+) -> None:
+    assert (stranger(host, origin, content_type, ("https://chat.example.com",)) is None) == welcome

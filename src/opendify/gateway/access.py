@@ -2,13 +2,17 @@
 
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
+from urllib.parse import urlsplit
 
-from opendify.gateway.settings import ClientConfig, model_name
+from opendify.gateway.settings import ClientConfig, is_loopback, model_name
 from opendify.gateway.settings.values import digest
+
+_PRIVATE = frozenset({"localhost", "local", "localdomain", "internal", "lan", "home", "corp", "test"})
+"""Last parts of names that nobody can register in the public DNS."""
 
 _LONGEST_USER = 64  # characters; Dify answers 500 to a `user` of 300
 
@@ -78,6 +82,49 @@ class Access:
 
     def _digest(self, key: bytes) -> bytes:
         return blake2b(key, key=self._salt, digest_size=16).digest()
+
+
+def stranger(host: str, origin: str, content_type: str, allowed: Collection[str]) -> str | None:
+    """Why a request to a gateway without keys does not come from this machine's own programs; None if it may.
+
+    Such a gateway listens on this machine only, but a browser on it runs pages of anybody. A page gives
+    itself away by its `Origin`; one whose own name leads to this machine by the `Host` that it asks for.
+    Desktop applications have an `Origin`, too (`null`, `file://`), but send JSON, which no foreign page can
+    without asking first.
+
+    Args:
+        host: the header `Host`.
+        origin: the header `Origin`; empty if there is none.
+        content_type: the header `Content-Type`.
+        allowed: the origins of CORS_ORIGINS.
+
+    >>> stranger("localhost:5000", "", "application/json", ()) is None
+    True
+    >>> stranger("localhost:5000", "https://evil.example", "text/plain", ())
+    'a page of https://evil.example'
+    """
+    if _is_public(host):
+        return f"the address {host}"
+    if not origin or origin in allowed or "*" in allowed:
+        return None
+    if origin.startswith(("http://", "https://")):
+        return None if _is_here(origin) else f"a page of {origin}"
+    return None if content_type.startswith("application/json") else f"a page of {origin}"
+
+
+def _is_public(host: str) -> bool:
+    """Whether a `Host` is a name that anybody could own: of several parts, and not of a private network."""
+    name = host.rpartition(":")[0] or host
+    parts = name.lower().rstrip(".").split(".")
+    return len(parts) > 1 and not parts[-1].isdecimal() and parts[-1] not in _PRIVATE and "[" not in name
+
+
+def _is_here(address: str) -> bool:
+    try:
+        name = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(name) or name.endswith(".localhost")
 
 
 def identity(client: Client, user: str | None) -> str:

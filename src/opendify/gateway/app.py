@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from importlib.metadata import version
 
 import structlog
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -19,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opendify.aiohttp import AiohttpTransport
-from opendify.gateway.access import ANONYMOUS, Access, Client
+from opendify.gateway.access import ANONYMOUS, Access, Client, stranger
 from opendify.gateway.admission import Admission
 from opendify.gateway.catalog import Catalog
 from opendify.gateway.completions import Completions, authenticate, unknown_model
@@ -78,6 +79,9 @@ class Gateway:
                 allow_headers=["*"],
                 expose_headers=EXPOSED_HEADERS,
             )
+
+        if self._access.open:
+            self._app = _for_this_machine(self._app, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -179,6 +183,26 @@ def _with_request_id(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return answer
+
+
+def _for_this_machine(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
+    """The application, for programs on this machine only: not for the pages that its browsers show."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            head = Headers(scope=scope)
+            host, origin = head.get("host", ""), head.get("origin", "")
+            if found := stranger(host, origin, head.get("content-type", ""), origins):
+                message = (
+                    f"This gateway has no client key: it serves programs on its own machine, not {found}. "
+                    "Set VALID_API_KEYS, or name the page's origin in CORS_ORIGINS."
+                )
+                body = OpenAIError(403, message, code="foreign_origin").body()
+                await Response(body, 403, media_type="application/json")(scope, receive, send)
+                return
+        await app(scope, receive, send)
+
+    return guarded
 
 
 async def _secret(settings: Settings, store: Store) -> bytes:
