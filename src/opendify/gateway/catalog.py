@@ -127,6 +127,10 @@ class _View:
     patterns: tuple[tuple[Callable[[str], bool], Model], ...]
     awaited: tuple[Callable[[str], bool], ...]
     """Names and patterns of the apps that Dify has not answered for yet."""
+    unread: int
+    """How many apps those are."""
+    nameless: int
+    """Of how many of them only Dify knows the name."""
 
 
 class Catalog:
@@ -214,8 +218,13 @@ class Catalog:
 
         The model exists then, and will come: the answer to the client is "not now", and not "never".
         """
+        view = self._view(client)
         name = unicodedata.normalize("NFC", name)
-        return any(fits(name) for fits in self._view(client).awaited)
+        return any(fits(name) for fits in view.awaited) or bool(view.nameless and not view.models)
+
+    def unread(self, client: Client) -> int:
+        """How many apps Dify has not answered for yet, of those that a client may use."""
+        return self._view(client).unread
 
     def _view(self, client: Client) -> _View:
         rights = (client.models, client.app_key)
@@ -342,6 +351,7 @@ def _view_of(
     models: dict[str, Model] = {}
     patterns: list[tuple[Callable[[str], bool], Model]] = []
     awaited: list[Callable[[str], bool]] = []
+    unread = nameless = 0
     for app, names in named.items():
         config = app.config
         own_patterns = [name for name in config.names if is_pattern(name)]
@@ -350,8 +360,10 @@ def _view_of(
         reading = readings.get(config.id)
         if reading is None or reading.answers is None:
             awaited += [matcher(name) for name in (*names, *own_patterns)]
+            unread += 1
+            nameless += not names
             continue
         for name in names:
             models[name] = Model(name, config, app.client, *reading.answers, reading.created)
         patterns += [(matcher(pattern), models[names[0]]) for pattern in own_patterns]
-    return _View(models, tuple(patterns), tuple(awaited))
+    return _View(models, tuple(patterns), tuple(awaited), unread, nameless)

@@ -402,9 +402,11 @@ def unknown_model(catalog: Catalog, name: str, client: Client) -> OpenAIError:
         )
     known = [model.id for model in catalog.models(client)]
     names = ", ".join(known[:_MOST_NAMES]) + (", …" if len(known) > _MOST_NAMES else "")
+    unread = catalog.unread(client)
+    missing = f" Dify has not answered yet for {unread} more." if unread else ""
     return OpenAIError(
         404,
-        f"The model '{shown}' does not exist. Models for this key: {names or 'none'}.",
+        f"The model '{shown}' does not exist. Models for this key: {names or 'none'}.{missing}",
         code="model_not_found",
         param="model",
     )
