@@ -181,6 +181,23 @@ def test_serve_offers_the_configured_apps_and_no_simulated_ones_beside_them(
         assert process.wait(SECONDS) == 0
 
 
+def test_a_misspelt_setting_is_told_and_no_simulated_apps_take_the_place_of_ones_own(
+    tmp_path: Path, environment: Callable[..., dict[str, str]]
+) -> None:
+    (tmp_path / ".env").write_text("DIFY_API_KEY=app-mine\n")
+    ended = subprocess.run(
+        [*COMMAND, "serve", "--simulator"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert ended.returncode == 2
+    assert "Did you mean DIFY_API_KEYS?" in ended.stderr
+    assert "No Dify app is configured" in ended.stderr
+
+
 def test_several_workers_serve_one_simulated_dify(tmp_path: Path) -> None:
     with serving(tmp_path, "--simulator", "--workers", "2") as (process, address):
         assert httpx2.get(f"{address}/models").status_code == 200

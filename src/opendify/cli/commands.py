@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+DIFY_CLOUD = Settings.model_fields["dify_api_base"].default
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -84,13 +86,17 @@ def serve(
     Clients use http://ADDRESS:PORT/v1 as base URL, and one of VALID_API_KEYS as key.
     """
     settings = _settings(env_file, config, server_host=host, server_port=port, workers=workers)
+    typos = list(doctor.misspelt(env_file or Path(".env")))
+    for typo in typos:
+        err.print(typo.text, style="yellow", markup=False, soft_wrap=True)
     if settings.apps and simulator:
         err.print("Apps are configured: they are served, and no simulated ones.", style="yellow")
     with ExitStack() as stack:
         if not settings.apps:
-            if not simulator:
+            # who wrote settings of a Dify means it, and would not see that the answers are simulated
+            if not simulator or typos or settings.dify_api_base != DIFY_CLOUD:
                 raise SettingsError(
-                    [f"{NO_APP}, or see how it goes without a Dify: opendify serve --simulator"]
+                    [f"{NO_APP}; or try it with no settings of a Dify: opendify serve --simulator"]
                 )
             settings = _simulated(settings, stack.enter_context(Simulator()))
         store = asyncio.run(doctor.about_store(settings.store_url))
@@ -158,6 +164,8 @@ def chat(
     is asked line by line.
     """
     settings = _settings(env_file, config)
+    if base_url and not urlsplit(base_url).path.strip("/"):
+        base_url = f"{base_url.rstrip('/')}/v1"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.server_host, settings.server_host)
     key = api_key or next((client.key for client in settings.clients), os.environ.get("OPENAI_API_KEY"))
     with talk.Gateway(base_url or f"http://{host}:{settings.server_port}/v1", key, user) as gateway:

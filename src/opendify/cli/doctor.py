@@ -86,7 +86,7 @@ def about_settings(settings: Settings, env_file: Path, toml_file: Path) -> Itera
         origin = next((place.name for place in found if key in place.values), "default")
         lines.append(f"{key.upper():26}{_shown(value, secret=setting.secret):38}{origin}")
     yield Finding("good", "The settings can be read.", tuple(lines))
-    yield from _misspelt(env_file)
+    yield from misspelt(env_file)
     if not settings.apps:
         yield Finding(
             "fault",
@@ -121,7 +121,7 @@ def _shown(value: object, *, secret: bool) -> str:
     return text
 
 
-def _misspelt(env_file: Path) -> Iterator[Finding]:
+def misspelt(env_file: Path) -> Iterator[Finding]:
     """What stands in `.env`, is no setting, and looks like one."""
     known = [key.upper() for key in settings_of(Settings)]
     for name in dotenv_values(env_file) if env_file.is_file() else ():

@@ -6,6 +6,7 @@ SIGTERM: readiness says 503 at once, no new connection is taken, running answers
 from __future__ import annotations
 
 import asyncio
+import errno
 import multiprocessing
 import signal
 import socket
@@ -65,7 +66,8 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         where = f"{settings.server_host}:{settings.server_port}"
-        problem = f"Can't listen on {where}: {error.strerror or error}. Set SERVER_HOST and SERVER_PORT."
+        name = "SERVER_PORT" if error.errno == errno.EADDRINUSE else "SERVER_HOST"
+        problem = f"Can't listen on {where}: {error.strerror or error}. Set {name} to another."
         raise SettingsError([problem]) from error
     listener.listen(2048)
     return listener
