@@ -397,7 +397,11 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """What no setting can know by itself: names are given once, servers exist, no door stands open."""
-        problems = [*_server_faults(self), *_client_faults(self)] or [*_name_faults(self), *_open_door(self)]
+        problems = [*_server_faults(self), *_client_faults(self)] or [
+            *_name_faults(self),
+            *_lonely_store(self),
+            *_open_door(self),
+        ]
         if problems:
             raise PydanticCustomError("together", "{first}", {"first": problems[0], "problems": problems})
         return self
@@ -510,6 +514,14 @@ def _name_faults(settings: Settings) -> Iterator[str]:
         for name in app.names:
             if owners.setdefault(name, app.origin) != app.origin:
                 yield f"The model name {name!r} is given to two apps: {owners[name]} and {app.origin}."
+
+
+def _lonely_store(settings: Settings) -> Iterator[str]:
+    if settings.store_url == "memory:" and settings.workers > 1:
+        yield (
+            f"STORE_URL is memory: and WORKERS is {settings.workers}, but no process sees another's memory: "
+            "set STORE_URL to sqlite:///FILE, or WORKERS to 1."
+        )
 
 
 def _open_door(settings: Settings) -> Iterator[str]:
