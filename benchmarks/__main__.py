@@ -29,6 +29,7 @@ from benchmarks.processes import NotStarted, Process
 from benchmarks.work import WORKS
 
 RESULTS = Path(__file__).with_name("results.json")
+TABLE_WIDTH = 100
 PAGE = peers.ROOT / "docs/performance.md"
 BEGIN, END = "<!-- figures: written by `python -m benchmarks --page` -->\n", "<!-- end of figures -->"
 
@@ -36,10 +37,18 @@ BEGIN, END = "<!-- figures: written by `python -m benchmarks --page` -->\n", "<!
 def main() -> int:
     """Run the command. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="windows of each work at each peer (default 3)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        choices=range(1, 101),
+        default=3,
+        metavar="N",
+        help="windows of each work at each peer, 1 to 100 (default 3)",
+    )
     parser.add_argument("--page", action="store_true", help="write the figures into docs/performance.md")
     arguments = parser.parse_args()
     console = Console(highlight=False)
+    console.width = max(console.width, TABLE_WIDTH)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         console.print("The benchmark needs two cores: the peers have one, clients and upstream the other.")

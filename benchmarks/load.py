@@ -94,6 +94,8 @@ class Load:
                 async with asyncio.timeout(LONGEST_CALL):
                     await asyncio.gather(*(connection.end() for connection in self._connections))
                 self._check()
+        except TimeoutError:
+            raise WrongAnswer(f"a call had no end within {LONGEST_CALL:g} s") from None
         finally:
             self._close()
 

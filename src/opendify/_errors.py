@@ -137,8 +137,9 @@ class APIStatusError(DifyError):
 
     def __str__(self) -> str:
         advice = _ADVICE.get(self.code) or _ADVICE.get(type(self), "")
-        said = f"{self.status} {self.code}: {self.message or 'Dify gave no reason.'}"
-        return f"{said} {advice}".rstrip()
+        message = self.message.rstrip() or "Dify gave no reason."
+        stop = "" if message.endswith((".", "!", "?", "。")) or not advice else "."
+        return f"{self.status} {self.code}: {message}{stop} {advice}".rstrip()
 
 
 class BadRequestError(APIStatusError):

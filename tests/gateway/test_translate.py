@@ -154,6 +154,12 @@ def test_files_go_into_a_workflows_file_inputs() -> None:
     assert list(made.files) == []
 
 
+def test_a_workflow_gets_the_same_picture_in_as_many_inputs_as_it_was_sent_for() -> None:
+    pictures = [{"variable": name, "type": "file", "allowed_file_types": ["image"]} for name in ("a", "b")]
+    again: InputFile = {"type": "image", "transfer_method": "local_file", "upload_file_id": "1"}
+    assert call("workflow", parameters(*pictures), files=(PNG, again)).inputs == {"a": PNG, "b": again}
+
+
 def test_a_file_that_no_input_takes_is_refused_not_dropped() -> None:
     app = parameters({"variable": "pic", "type": "file", "allowed_file_types": ["image"]})
     with pytest.raises(OpenAIError) as refused:

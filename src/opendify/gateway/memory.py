@@ -166,10 +166,9 @@ class Memory:
     def mark(self, thread: Thread, owner: Owner, conversation_id: str) -> str:
         """What an answer in this thread ends with: nothing, or the invisible id of a new conversation.
 
-        Raises:
-            ValueError: If the id is no UUID, as all of Dify's are.
+        An id that is no UUID gets no mark. All of Dify's are; what only looks like Dify goes without memory.
         """
-        if not thread.by_mark or thread.conversation_id:
+        if not thread.by_mark or thread.conversation_id or not zero_width.fits(conversation_id):
             return ""
         return zero_width.encode(conversation_id, secret=self._secret, context=owner.key("mark", ""))
 

@@ -156,7 +156,7 @@ def _place_files(
         chosen = fitting[: 1 if field.type == "file" else field.max_length or None]
         if chosen:
             values[field.variable] = chosen[0] if field.type == "file" else chosen
-            left = [file for file in left if file not in chosen]
+            left = [file for file in left if not any(file is taken for taken in chosen)]
     return left
 
 

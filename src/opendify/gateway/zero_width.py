@@ -37,6 +37,15 @@ _ENDS_A_BLOCK = re.compile(r"[`~$:=\-*_+#>|\\\])} \t]+|[> \t]*\|.*")
 """A last line that must end there to mean in Markdown what it does: a fence, a rule, a row of a table."""
 
 
+def fits(conversation_id: str) -> bool:
+    """Whether a mark can carry this id: a UUID as Dify writes it.
+
+    >>> fits("45701982-8118-4bc5-8e9b-64562b4555f2"), fits("chat-1")
+    (True, False)
+    """
+    return _UUID.fullmatch(conversation_id) is not None
+
+
 def encode(conversation_id: str, *, secret: bytes, context: str) -> str:
     """The mark that carries a conversation's id: 99 characters that nobody sees. Put `joint` before it.
 
@@ -57,7 +66,7 @@ def encode(conversation_id: str, *, secret: bytes, context: str) -> str:
         >>> strip(f"Hello! {mark}")
         'Hello!'
     """
-    if not _UUID.fullmatch(conversation_id):
+    if not fits(conversation_id):
         raise ValueError(f"a mark carries a UUID like Dify's, not {conversation_id!r}")
     identifier = bytes.fromhex(conversation_id.replace("-", ""))
     digits = f"{_VERSION:x}{identifier.hex()}{_sign(identifier, secret, context).hex()}"

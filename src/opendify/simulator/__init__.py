@@ -6,6 +6,13 @@
 ('app-sim-chat', 0)
 """
 
+from importlib.util import find_spec
+
+if find_spec("aiohttp") is None:
+    raise ModuleNotFoundError(
+        "The simulator needs aiohttp, which is not installed: pip install 'opendify[gateway]'", name="aiohttp"
+    )
+
 from opendify.simulator.apps import AppSpec, Behaviour, Field, Mode, Moderation, Segment, Tool
 from opendify.simulator.counts import Counts, GenerationRequest
 from opendify.simulator.defaults import default_apps
