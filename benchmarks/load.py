@@ -106,9 +106,12 @@ class Load:
     def _check(self) -> None:
         expected = "".join(answer(self._work.tokens))
         for connection in self._connections:
-            text = self._dialect.text(body_of(connection.answer), self._work.stream)
+            try:
+                text = self._dialect.text(body_of(connection.answer), self._work.stream)
+            except (ValueError, LookupError, TypeError) as error:
+                raise WrongAnswer(f"this is no answer: {connection.answer[:400]!r}") from error
             if text != expected:
-                raise WrongAnswer(f"{self._work.title}: expected {expected[:60]!r}…, got {text[:200]!r}")
+                raise WrongAnswer(f"expected {expected[:60]!r}…, got {text[:200]!r}")
 
 
 class _Connection(asyncio.Protocol):

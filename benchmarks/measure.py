@@ -94,7 +94,7 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
             await asyncio.sleep(work.seconds)
             after = read()
             memory = subject.process.memory()
-    except WrongAnswer as error:
+    except (WrongAnswer, ConnectionError) as error:
         raise WrongAnswer(f"{subject.name}, {work.title}: {error}") from error
     seconds, cpu, of_upstream, of_load, of_all, calls, chunks = (
         end - begin for begin, end in zip(before, after, strict=True)

@@ -258,20 +258,21 @@ class Completions:
         paced = request.stream and model.app.stream_pacing == "auto"
         runs = [Run(model, asking.owner.identity, reply) for _ in range(request.n)]
         channels = [Channel(index, request.stop, paced=paced) for index in range(request.n)]
-        thread = Thread()
+        thread, held = Thread(), True
         try:
-            try:
-                with reply.undisturbed():
-                    thread = await self._recall(asking)
-                prepared, thread = await self._begin(asking, thread, runs, large)
-                streams = zip(runs, channels, strict=True)
-                await _all([_follow(run, channel, head, reply) for run, channel in streams])
-                last = await self._remember(asking, thread, prepared.call, runs, channels)
-            finally:
-                with reply.undisturbed():
-                    if reply.gone:  # nobody waits, and the conversation is free only when Dify has stopped
-                        await _all([run.close() for run in runs])
-                    await self._memory.release(thread, begun=runs[0].begun)
+            with reply.undisturbed():
+                thread = await self._recall(asking)
+            prepared, thread = await self._begin(asking, thread, runs, large)
+            streams = zip(runs, channels, strict=True)
+            await _all([_follow(run, channel, head, reply) for run, channel in streams])
+            if reply.gone:
+                raise ClientGone
+            last = await self._remember(asking, thread, prepared.call, runs, channels)
+            with (
+                reply.undisturbed()
+            ):  # the client's next question may come as soon as it sees the end of this
+                held = False
+                await self._memory.release(thread, begun=True)
             record.usage = _sum(run.answer.usage for run in runs)
             await _finish(head, asking, prepared, runs, channels, last, record.usage, reply)
         except DifyError as error:
@@ -280,8 +281,11 @@ class Completions:
         except OpenAIError as error:
             await _refuse(error, reply, record)
         finally:
-            # the client has its answer by now: a Dify that fails may also be slow to hear that it must stop
+            # the client has its answer by now: a Dify that fails may also be slow to hear that it must stop,
+            # and before it has stopped nobody goes on in the conversation
             await _all([run.close() for run in runs])
+            if held:
+                await self._memory.release(thread, begun=runs[0].begun)
 
     async def _recall(self, asking: Asking) -> Thread:
         """Where this request goes on. Choices can't share a conversation, and not every app has any."""
