@@ -261,6 +261,14 @@ def test_an_event_that_cannot_be_read_is_a_failure_that_quotes_nothing(payload: 
     assert not made.over
 
 
+@pytest.mark.parametrize(
+    "metadata", [None, {"usage": None}, {"usage": {"prompt_tokens": None}, "retriever_resources": None}]
+)
+def test_an_end_that_leaves_things_out_loses_no_answer(metadata: object) -> None:
+    made, content, _ = answer(*say("Hi"), END | {"metadata": metadata})
+    assert (content, made.failure, made.complete) == ("Hi", None, True)
+
+
 def test_events_and_fields_that_nobody_knows_do_no_harm() -> None:
     made, content, _ = answer(
         event("hologram", shape="cube"), event("message", answer="Hi", mood="good"), END | {"x": 1}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeGuard, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["Many", "Model", "Price", "Text", "is_object"]
+__all__ = ["Count", "Many", "Model", "Price", "Text", "is_object"]
 
 
 class Model(BaseModel):
@@ -27,6 +27,9 @@ def _none_is(instead: Any) -> BeforeValidator:  # Any: whatever fits the field
 
 Text = Annotated[str, _none_is("")]
 """A text that is empty where Dify says null."""
+
+Count = Annotated[int, _none_is(0)]
+"""A number of something that is 0 where Dify says null."""
 
 Price = Annotated[Decimal, _none_is(Decimal(0))]
 """An amount of money. Dify writes it as text ("0.0000140", "0E-7"), some versions as a number."""

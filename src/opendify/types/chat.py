@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
-from ._model import Many, Model, Price, Text
+from ._model import Count, Many, Model, Price, Text
 
 __all__ = [
     "AgentThought",
@@ -30,9 +31,9 @@ class Usage(Model):
     All zero where nothing was generated, and after a stop (Dify 1.12.1).
     """
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    total_tokens: Count = 0
     prompt_unit_price: Price = _FREE
     prompt_price_unit: Price = _FREE
     prompt_price: Price = _FREE
@@ -84,6 +85,11 @@ class Metadata(Model):
     usage: Usage | None = None
     retriever_resources: Many[RetrieverResource] = []
     annotation_reply: AnnotationReply | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: Any) -> Any:  # Any: what pydantic gives and takes here
+        return {} if value is None else value
 
 
 class MessageFile(Model):
