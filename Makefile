@@ -1,5 +1,5 @@
 # Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
-.PHONY: help run test check bench format setup
+.PHONY: help run test check bench endurance format setup
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -31,6 +31,9 @@ check: .venv/.dev ## Format, lint, types, generated files, documents and the hou
 
 bench: .venv/.dev ## Measure the gateway.
 	$(BIN)/python -m benchmarks $(ARGS)
+
+endurance: .venv/.dev ## Ask one worker 20,000 times, and weigh it.
+	ENDURANCE=1 $(BIN)/pytest -q -rP tests/gateway/test_endurance.py
 
 format: .venv/.dev ## Format, mend what can be mended by itself, write the generated files.
 	$(BIN)/ruff check --fix-only --quiet .
