@@ -41,9 +41,9 @@ def main() -> int:
         "--rounds",
         type=int,
         choices=range(1, 101),
-        default=3,
+        default=7,
         metavar="N",
-        help="windows of each work at each peer, 1 to 100 (default 3)",
+        help="windows of each work at each peer, 1 to 100 (default 7)",
     )
     parser.add_argument("--page", action="store_true", help="write the figures into docs/performance.md")
     arguments = parser.parse_args()
@@ -75,22 +75,21 @@ def run(console: Console, count: int, cores: Sequence[int], *, page: bool) -> No
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opendify-bench-")))
         # The clients' core, unless there is a third.
         upstream = stack.enter_context(peers.upstream(directory, cores[1] if len(cores) > 2 else cores[0]))
-        subjects = [Subject(DIRECT, DIFY, upstream)]
+        subjects = [Subject(DIRECT, DIFY, upstream, upstream.memory())]
         for peer in measured:
             own = directory / peer.name
             own.mkdir()
             process = stack.enter_context(peer.start(peers.Place(own, upstream.port, cores[-1])))
-            subjects.append(Subject(peer.name, peer.dialect, process))
-        rest = {subject.name: subject.process.memory() for subject in subjects}
+            subjects.append(Subject(peer.name, peer.dialect, process, process.memory()))
         windows = _measure(console, count, subjects, upstream)
     titles = {peer.name: peer.title for peer in measured}
-    found = report.medians(windows, rest)
-    said = [*report.verdict(found, titles), *report.remarks(windows)]
+    found = report.results(windows, list(titles))
+    said = [*report.verdict(found), *report.remarks(windows)]
     machine = _machine(nginx_version)
     console.print(report.printed(found, titles))
     for line in said:
         console.print(line, markup=False, soft_wrap=True)
-    RESULTS.write_text(json.dumps(report.results(windows, found, machine, said), indent=1) + "\n")
+    RESULTS.write_text(json.dumps(report.record(windows, found, machine, said), indent=1) + "\n")
     console.print(f"All windows: {RESULTS.relative_to(peers.ROOT)}")
     if page:
         _write_page(report.markdown(found, titles), said, machine)

@@ -25,11 +25,13 @@ class Subject:
         name: The peer's, or `DIRECT`.
         dialect: What it is asked in.
         process: It.
+        rest: Bytes that it had in RAM before its first call.
     """
 
     name: str
     dialect: Dialect
     process: Process
+    rest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Window:
         load: CPU seconds of the clients.
         side: How busy the busier core of the two was, 0 to 1; they may share one.
         others: Share of the machine that went to processes outside the benchmark, 0 to 1.
-        memory: Bytes of the peer in RAM at its end.
+        rest: Bytes of the peer in RAM before its first call.
+        memory: Bytes of the peer in RAM at the window's end.
         call_ms: Milliseconds that calls took, those around the window too, median and 99th percentile.
         first_ms: Milliseconds to the first token, median and 99th percentile.
     """
@@ -62,6 +65,7 @@ class Window:
     load: float
     side: float
     others: float
+    rest: int
     memory: int
     call_ms: tuple[float, float]
     first_ms: tuple[float, float]
@@ -114,6 +118,7 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
         load=of_load,
         side=side / seconds,
         others=max(0.0, of_all - ours) / (seconds * (os.cpu_count() or 1)),
+        rest=subject.rest,
         memory=memory,
         call_ms=_percentiles(tally.seconds),
         first_ms=_percentiles(tally.firsts),

@@ -73,6 +73,7 @@ def _figures() -> list[Figure]:
             plain.name,
             lambda window, direct: window.call_ms[0] - direct.call_ms[0],
             digits=2,
+            ratio=False,
         ),
         Figure(
             "call_p99_ms",
@@ -84,18 +85,25 @@ def _figures() -> list[Figure]:
         ),
         Figure(
             "first_p50_ms",
-            "added ms: first token of a stream, p50",
+            "added ms: first token, p50",
             paced.name,
             lambda window, direct: window.first_ms[0] - direct.first_ms[0],
             digits=2,
+            ratio=False,
         ),
         Figure(
             "first_p99_ms",
-            "added ms: first token of a stream, p99",
+            "added ms: first token, p99",
             paced.name,
             lambda window, direct: window.first_ms[1] - direct.first_ms[1],
             digits=2,
             ratio=False,
+        ),
+        Figure(
+            "rest_mb",
+            "MB: at rest",
+            paced.name,
+            lambda window, _: window.rest / 1e6,
         ),
         Figure(
             "loaded_mb",
@@ -125,57 +133,81 @@ class Bar:
 
 BARS = (Bar("plain_cpu_us", 400, 115), Bar("chunk_cpu_us", 70, 46))
 
-Medians = dict[str, dict[str, float]]
-"""Figure -> peer -> median of its rounds."""
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is said of a figure.
+
+    Attributes:
+        figure: Which.
+        medians: By peer, over the rounds.
+        ratios: OpenDify's by that of each other peer: the median over the rounds of the ratio within each, so
+            that what else the machine did in a round, to both of them, cancels out.
+    """
+
+    figure: Figure
+    medians: Mapping[str, float]
+    ratios: Mapping[str, float]
 
 
-def medians(windows: Sequence[Window], rest: Mapping[str, int]) -> Medians:
-    """The figures.
+def results(windows: Sequence[Window], peers: Sequence[str]) -> list[Result]:
+    """The figures of a run.
 
     Args:
         windows: Of all rounds.
-        rest: Bytes that each peer has in RAM before its first call.
+        peers: Their names, OpenDify's last.
     """
-    peers = list(dict.fromkeys(window.peer for window in windows))
-    direct = {(window.round, window.work): window for window in windows if window.peer == DIRECT}
-    found: Medians = {}
+    *others, ours = peers
+    found: list[Result] = []
     for figure in FIGURES:
-        found[figure.name] = {
-            peer: statistics.median(
-                figure.value(window, direct[window.round, window.work])
-                for window in windows
-                if (window.peer, window.work) == (peer, figure.work)
+        values = _values(figure, windows)
+        shown = [DIRECT, *peers] if figure.direct else peers
+        found.append(
+            Result(
+                figure,
+                {peer: statistics.median(values[peer]) for peer in shown},
+                {
+                    other: statistics.median(
+                        one / another for one, another in zip(values[ours], values[other], strict=True)
+                    )
+                    for other in others
+                    if figure.ratio
+                },
             )
-            for peer in peers
-            if figure.direct or peer != DIRECT
-        }
-    found["rest_mb"] = {peer: size / 1e6 for peer, size in rest.items()}
+        )
     return found
 
 
-_TITLES = [(figure.name, figure.title, figure.digits, figure.ratio) for figure in FIGURES]
-_TITLES.insert(-1, ("rest_mb", "MB: at rest", 0, True))
+def _values(figure: Figure, windows: Sequence[Window]) -> dict[str, list[float]]:
+    """A figure of each round, by peer."""
+    of_work = [window for window in windows if window.work == figure.work]
+    direct = {window.round: window for window in of_work if window.peer == DIRECT}
+    values: dict[str, list[float]] = {}
+    for window in sorted(of_work, key=lambda window: window.round):
+        values.setdefault(window.peer, []).append(figure.value(window, direct[window.round]))
+    return values
 
 
-def lines(found: Medians, peers: Mapping[str, str]) -> tuple[list[str], list[list[str]]]:
+def lines(found: Sequence[Result], peers: Mapping[str, str]) -> tuple[list[str], list[list[str]]]:
     """The table's heads and lines: the figures, then OpenDify's divided by those of the others.
 
     Args:
-        found: From `medians`.
+        found: From `results`.
         peers: Name -> title, in the order of the columns, OpenDify last.
     """
-    *others, ours = peers
+    *others, _ = peers
     heads = ["", DIRECT, *peers.values(), *(f"/ {peers[other]}" for other in others)]
     table: list[list[str]] = []
-    for name, title, digits, comparable in _TITLES:
-        values = found[name]
-        row = [title, *(f"{values[p]:,.{digits}f}" if p in values else "" for p in (DIRECT, *peers))]
-        row += [f"{values[ours] / values[other]:.2f}" if comparable else "" for other in others]
+    for result in found:
+        figure, values, ratios = result.figure, result.medians, result.ratios
+        row = [figure.title]
+        row += [f"{values[peer]:,.{figure.digits}f}" if peer in values else "" for peer in (DIRECT, *peers)]
+        row += [f"{ratios[other]:.2f}" if other in ratios else "" for other in others]
         table.append(row)
     return heads, table
 
 
-def printed(found: Medians, peers: Mapping[str, str]) -> Table:
+def printed(found: Sequence[Result], peers: Mapping[str, str]) -> Table:
     """The table for a terminal."""
     heads, body = lines(found, peers)
     table = Table(header_style="bold")
@@ -186,25 +218,25 @@ def printed(found: Medians, peers: Mapping[str, str]) -> Table:
     return table
 
 
-def markdown(found: Medians, peers: Mapping[str, str]) -> str:
+def markdown(found: Sequence[Result], peers: Mapping[str, str]) -> str:
     """The table for a page."""
     heads, body = lines(found, peers)
     rule = ["---", *("--:" for _ in heads[1:])]
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rule, *body))
 
 
-def verdict(found: Medians, peers: Mapping[str, str]) -> list[str]:
-    """Whether OpenDify, the last of the peers, holds the bars: one sentence each."""
-    titles = {name: title for name, title, _, _ in _TITLES}
-    *_, ours = peers
+def verdict(found: Sequence[Result]) -> list[str]:
+    """Whether OpenDify holds the bars: one sentence each."""
+    by_name = {result.figure.name: result for result in found}
     said: list[str] = []
     for bar in BARS:
-        values = found[bar.figure]
-        scaled = bar.most * values["minimal"] / bar.minimal
-        held = "held" if values[ours] <= scaled else "MISSED"
+        result = by_name[bar.figure]
+        ratio, most = result.ratios["minimal"], bar.most / bar.minimal
+        held = "held" if ratio <= most else "MISSED"
         said.append(
-            f"{titles[bar.figure]}: {values[ours]:.0f}, bar {scaled:.0f}: {held}. (The bar is {bar.most:g} "
-            f"where the minimal proxy takes {bar.minimal:g}; here it takes {values['minimal']:.0f}.)"
+            f"{result.figure.title}: {ratio:.2f} times the minimal proxy's, the bar is {most:.2f}: {held}. "
+            f"({bar.most:g} where the minimal proxy takes {bar.minimal:g}; "
+            f"here that takes {result.medians['minimal']:.0f}.)"
         )
     return said
 
@@ -232,13 +264,15 @@ def remarks(windows: Sequence[Window]) -> list[str]:
     return said
 
 
-def results(
-    windows: Sequence[Window], found: Medians, machine: Mapping[str, str], said: Sequence[str]
+def record(
+    windows: Sequence[Window], found: Sequence[Result], machine: Mapping[str, str], said: Sequence[str]
 ) -> dict[str, Any]:
     """All of a run, for JSON."""
     return {
         "machine": dict(machine),
-        "figures": found,
+        "figures": {
+            result.figure.name: {"medians": result.medians, "ratios": result.ratios} for result in found
+        },
         "remarks": list(said),
         "windows": [dataclasses.asdict(window) for window in windows],
     }

@@ -55,11 +55,11 @@ class Work:
 
 
 WORKS = (
-    Work("plain-1", "plain call, 1 connection", "burst", 12, False, 1, "call", 0.3, 1.2),
-    Work("plain-32", "plain call, 32 connections", "burst", 12, False, 32, "call", 0.3, 1.2),
-    Work("burst", "stream of 100 tokens at once", "burst", 100, True, 8, "call", 0.3, 1.2),
-    # 220 tokens last 4.4 s: no stream begins or ends in the window.
-    Work("paced", "100 streams, 50 tokens a second each", "paced", 220, True, 100, "chunk", 1.0, 3.0),
+    Work("plain-1", "plain call, 1 connection", "burst", 12, False, 1, "call", 0.15, 0.5),
+    Work("plain-32", "plain call, 32 connections", "burst", 12, False, 32, "call", 0.15, 0.5),
+    Work("burst", "stream of 100 tokens at once", "burst", 100, True, 8, "call", 0.15, 0.5),
+    # 130 tokens last 2.6 s: no stream begins or ends in the window.
+    Work("paced", "100 streams, 50 tokens a second each", "paced", 130, True, 100, "chunk", 0.8, 1.5),
 )
 
 
