@@ -7,6 +7,7 @@ still turn out to be a marker is held back, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urljoin
 
@@ -84,6 +85,12 @@ class Thinking:
         return (held, "") if self._place == "thinking" else ("", held)
 
 
+@lru_cache
+def _files_of(base_url: str) -> str:
+    """What a link to a file begins with when it is whole: worked out once a Dify, not once an answer."""
+    return "](" + urljoin(base_url, "/files/")
+
+
 class Links:
     """Makes Dify's relative file links absolute: ``](/files/…`` becomes ``](https://dify.example/files/…``.
 
@@ -98,7 +105,7 @@ class Links:
 
     def __init__(self, base_url: str) -> None:
         self._base = base_url
-        self._absolute = "](" + urljoin(base_url, "/files/")
+        self._absolute = _files_of(base_url)
         self._held: str = ""
 
     def feed(self, text: str) -> str:
