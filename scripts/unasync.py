@@ -22,7 +22,7 @@ HEADER = "# Made from {source} by scripts/unasync.py: edit that file, not this o
 SUBSTITUTIONS = {
     r"\basync (def|for|with)\b": r"\1",
     r"\bawait ": "",
-    r"\bAwaitable\[(\w+)\]": r"\1",
+    r"\bAwaitable\[(\w+(?:\[\w+\])?)\]": r"\1",
     r"\bAwaitable, ": "",
     r"\bStopAsyncIteration\b": "StopIteration",
     r"\ba(iter|next)\(": r"\1(",

@@ -6,7 +6,8 @@
 ...         return dify.chat.send(query="Hello", user="ada").answer
 """
 
-from ._async._client import AsyncDify
+from ._async._client import AsyncDify, AsyncKnowledge
+from ._async._pages import AsyncPages
 from ._async._stream import AsyncStream
 from ._async._transport import AsyncHttpxTransport, AsyncRequest, AsyncResponse, AsyncTransport
 from ._call import Reply, Timeout
@@ -35,7 +36,9 @@ from ._errors import (
     UnsupportedMediaTypeError,
     WorkflowFailedError,
 )
-from ._sync._client import Dify
+from ._page import Page
+from ._sync._client import Dify, Knowledge
+from ._sync._pages import Pages
 from ._sync._stream import Stream
 from ._sync._transport import HttpxTransport, Request, Response, Transport
 
@@ -45,6 +48,8 @@ __all__ = [
     "APITimeoutError",
     "AsyncDify",
     "AsyncHttpxTransport",
+    "AsyncKnowledge",
+    "AsyncPages",
     "AsyncRequest",
     "AsyncResponse",
     "AsyncStream",
@@ -55,10 +60,13 @@ __all__ = [
     "Dify",
     "DifyError",
     "HttpxTransport",
+    "Knowledge",
     "MalformedStreamError",
     "MethodNotAllowedError",
     "ModelError",
     "NotFoundError",
+    "Page",
+    "Pages",
     "PayloadTooLargeError",
     "PermissionDeniedError",
     "PreconditionFailedError",

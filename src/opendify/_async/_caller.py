@@ -21,9 +21,11 @@ from .._call import (
 )
 from .._errors import APIStatusError, DifyError, ResponseError, refusal_from_reply
 from .._fold import Fold
+from .._page import Listing, Page, Query
 from .._retry import wait_before_retry
 from .._waiting import async_sleep
 from ..types.events import Event
+from ._pages import AsyncPages
 from ._stream import AsyncStream
 from ._transport import AsyncRequest, AsyncResponse, AsyncTransport
 from ._upload import AsyncUpload
@@ -75,6 +77,14 @@ class AsyncCaller:
     def stream(self, call: EventsCall[E]) -> AsyncStream[E]:
         """The stream of a call, not yet sent."""
         return AsyncStream(call, lambda: self._open_stream(call), self.max_event_bytes)
+
+    def pages(self, listing: Listing[T]) -> AsyncPages[T]:
+        """The pages of a list, not yet asked for."""
+
+        async def ask(query: Query) -> Page[T]:
+            return await self.send(Call(method="GET", path=listing.path, query=query, read=listing.read))
+
+        return AsyncPages(listing, ask)
 
     async def fold(self, call: EventsCall[E], fold: Fold[R]) -> R:
         """Follow a stream to its end and give the whole answer."""

@@ -1,4 +1,4 @@
-"""The client: one app's key, and everything that can be asked of the app."""
+"""The clients: one of an app, by the app's key, and one of the knowledge, by a dataset key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from .._call import Operation, QueryValue, Reply, Timeout, api_url
 from .._sse import MAX_EVENT_BYTES
@@ -18,27 +18,15 @@ from .completion import AsyncCompletion
 from .files import AsyncFiles
 from .workflows import AsyncWorkflows
 
-__all__ = ["AsyncDify"]
+__all__ = ["AsyncDify", "AsyncKnowledge"]
 
 DEFAULT_BASE_URL = "https://api.dify.ai/v1"
 
 
-class AsyncDify:
-    """A client of one Dify app.
+class _AsyncClient:
+    """What the clients have in common: a key, a server, and connections."""
 
-    `api_key`: the app's, from its API Access page; left out, it is read from `DIFY_API_KEY`.
-    `base_url`: where Dify is, with or without /v1; left out, `DIFY_API_BASE`, or Dify's cloud.
-    `user`: the end user of all calls that name none.
-    `timeout`: see `Timeout`. `max_retries`: how often a request is sent again where that cannot run
-    anything twice: after a connection that failed before the request was sent, and after "too many
-    requests".
-    `transport`: your own, which you close yourself; left out, the client makes one and closes it.
-    `headers`: sent with every request. `max_event_bytes`: the largest event that a stream may bring.
-
-    >>> async def ask() -> str:
-    ...     async with AsyncDify("app-…", base_url="https://dify.example.com") as dify:
-    ...         return (await dify.chat.send(query="Hello", user="ada")).answer
-    """
+    _KEY_VARIABLE: ClassVar[str]
 
     def __init__(
         self,
@@ -52,7 +40,7 @@ class AsyncDify:
         headers: Mapping[str, str] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        key = _checked_key(api_key or os.environ.get("DIFY_API_KEY", ""))
+        key = _checked_key(api_key or os.environ.get(self._KEY_VARIABLE, ""), self._KEY_VARIABLE)
         root = api_url(base_url or os.environ.get("DIFY_API_BASE") or DEFAULT_BASE_URL)
         self._owned: AsyncTransport | None = None
         if transport is None:
@@ -72,11 +60,6 @@ class AsyncDify:
 
     def _use(self, caller: AsyncCaller) -> None:
         self._caller = caller
-        self.app = AsyncApp(caller)
-        self.chat = AsyncChat(caller)
-        self.completion = AsyncCompletion(caller)
-        self.files = AsyncFiles(caller)
-        self.workflows = AsyncWorkflows(caller)
 
     def with_options(
         self,
@@ -103,7 +86,7 @@ class AsyncDify:
         copy._use(
             replace(
                 old,
-                api_key=old.api_key if api_key is None else _checked_key(api_key),
+                api_key=old.api_key if api_key is None else _checked_key(api_key, self._KEY_VARIABLE),
                 root=old.root if base_url is None else api_url(base_url),
                 user=old.user if user is None else user,
                 timeout=old.timeout if timeout is None else timeout,
@@ -152,12 +135,61 @@ class AsyncDify:
         return f"{type(self).__name__}(base_url={self._caller.root!r}, user={self._caller.user!r})"
 
 
-def _checked_key(key: str) -> str:
+class AsyncDify(_AsyncClient):
+    """A client of one Dify app.
+
+    `api_key`: the app's, from its API Access page; left out, it is read from `DIFY_API_KEY`.
+    `base_url`: where Dify is, with or without /v1; left out, `DIFY_API_BASE`, or Dify's cloud.
+    `user`: the end user of all calls that name none.
+    `timeout`: see `Timeout`. `max_retries`: how often a request is sent again where that cannot run
+    anything twice: after a connection that failed before the request was sent, and after "too many
+    requests".
+    `transport`: your own, which you close yourself; left out, the client makes one and closes it.
+    `headers`: sent with every request. `max_event_bytes`: the largest event that a stream may bring.
+
+    >>> async def ask() -> str:
+    ...     async with AsyncDify("app-…", base_url="https://dify.example.com") as dify:
+    ...         return (await dify.chat.send(query="Hello", user="ada")).answer
+    """
+
+    _KEY_VARIABLE = "DIFY_API_KEY"
+
+    def _use(self, caller: AsyncCaller) -> None:
+        super()._use(caller)
+        self.app = AsyncApp(caller)
+        self.chat = AsyncChat(caller)
+        self.completion = AsyncCompletion(caller)
+        self.files = AsyncFiles(caller)
+        self.workflows = AsyncWorkflows(caller)
+
+
+class AsyncKnowledge(_AsyncClient):
+    """A client of a workspace's knowledge: its datasets, and the documents in them.
+
+    `api_key`: a dataset key, from Knowledge, Service API; left out, it is read from `DIFY_DATASET_KEY`. The
+    other parameters are those of `AsyncDify`.
+
+    >>> async def datasets() -> list[str]:
+    ...     async with AsyncKnowledge("dataset-…", base_url="https://dify.example.com") as knowledge:
+    ...         return [dataset.name async for dataset in knowledge.datasets.list()]
+    """
+
+    _KEY_VARIABLE = "DIFY_DATASET_KEY"
+
+    def _use(self, caller: AsyncCaller) -> None:
+        super()._use(caller)
+
+
+def _checked_key(key: str, variable: str) -> str:
     key = key.strip()
     if not key:
-        raise ValueError(
-            "No API key: pass one, or set DIFY_API_KEY. The app's API Access page in Dify has it."
-        )
+        raise ValueError(f"No API key: pass one, or set {variable}. {_WHERE[variable]}")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ValueError("The API key holds a character that no key has; copy it again from Dify.")
     return key
+
+
+_WHERE = {
+    "DIFY_API_KEY": "The app's API Access page in Dify has it.",
+    "DIFY_DATASET_KEY": "Dify has it under Knowledge, Service API.",
+}

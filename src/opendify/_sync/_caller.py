@@ -22,9 +22,11 @@ from .._call import (
 )
 from .._errors import APIStatusError, DifyError, ResponseError, refusal_from_reply
 from .._fold import Fold
+from .._page import Listing, Page, Query
 from .._retry import wait_before_retry
 from .._waiting import sleep
 from ..types.events import Event
+from ._pages import Pages
 from ._stream import Stream
 from ._transport import Request, Response, Transport
 from ._upload import Upload
@@ -76,6 +78,14 @@ class Caller:
     def stream(self, call: EventsCall[E]) -> Stream[E]:
         """The stream of a call, not yet sent."""
         return Stream(call, lambda: self._open_stream(call), self.max_event_bytes)
+
+    def pages(self, listing: Listing[T]) -> Pages[T]:
+        """The pages of a list, not yet asked for."""
+
+        def ask(query: Query) -> Page[T]:
+            return self.send(Call(method="GET", path=listing.path, query=query, read=listing.read))
+
+        return Pages(listing, ask)
 
     def fold(self, call: EventsCall[E], fold: Fold[R]) -> R:
         """Follow a stream to its end and give the whole answer."""

@@ -1,5 +1,5 @@
 # Made from _async/_client.py by scripts/unasync.py: edit that file, not this one.
-"""The client: one app's key, and everything that can be asked of the app."""
+"""The clients: one of an app, by the app's key, and one of the knowledge, by a dataset key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from .._call import Operation, QueryValue, Reply, Timeout, api_url
 from .._sse import MAX_EVENT_BYTES
@@ -19,27 +19,15 @@ from .completion import Completion
 from .files import Files
 from .workflows import Workflows
 
-__all__ = ["Dify"]
+__all__ = ["Dify", "Knowledge"]
 
 DEFAULT_BASE_URL = "https://api.dify.ai/v1"
 
 
-class Dify:
-    """A client of one Dify app.
+class _Client:
+    """What the clients have in common: a key, a server, and connections."""
 
-    `api_key`: the app's, from its API Access page; left out, it is read from `DIFY_API_KEY`.
-    `base_url`: where Dify is, with or without /v1; left out, `DIFY_API_BASE`, or Dify's cloud.
-    `user`: the end user of all calls that name none.
-    `timeout`: see `Timeout`. `max_retries`: how often a request is sent again where that cannot run
-    anything twice: after a connection that failed before the request was sent, and after "too many
-    requests".
-    `transport`: your own, which you close yourself; left out, the client makes one and closes it.
-    `headers`: sent with every request. `max_event_bytes`: the largest event that a stream may bring.
-
-    >>> def ask() -> str:
-    ...     with Dify("app-…", base_url="https://dify.example.com") as dify:
-    ...         return (dify.chat.send(query="Hello", user="ada")).answer
-    """
+    _KEY_VARIABLE: ClassVar[str]
 
     def __init__(
         self,
@@ -53,7 +41,7 @@ class Dify:
         headers: Mapping[str, str] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        key = _checked_key(api_key or os.environ.get("DIFY_API_KEY", ""))
+        key = _checked_key(api_key or os.environ.get(self._KEY_VARIABLE, ""), self._KEY_VARIABLE)
         root = api_url(base_url or os.environ.get("DIFY_API_BASE") or DEFAULT_BASE_URL)
         self._owned: Transport | None = None
         if transport is None:
@@ -73,11 +61,6 @@ class Dify:
 
     def _use(self, caller: Caller) -> None:
         self._caller = caller
-        self.app = App(caller)
-        self.chat = Chat(caller)
-        self.completion = Completion(caller)
-        self.files = Files(caller)
-        self.workflows = Workflows(caller)
 
     def with_options(
         self,
@@ -104,7 +87,7 @@ class Dify:
         copy._use(
             replace(
                 old,
-                api_key=old.api_key if api_key is None else _checked_key(api_key),
+                api_key=old.api_key if api_key is None else _checked_key(api_key, self._KEY_VARIABLE),
                 root=old.root if base_url is None else api_url(base_url),
                 user=old.user if user is None else user,
                 timeout=old.timeout if timeout is None else timeout,
@@ -151,12 +134,61 @@ class Dify:
         return f"{type(self).__name__}(base_url={self._caller.root!r}, user={self._caller.user!r})"
 
 
-def _checked_key(key: str) -> str:
+class Dify(_Client):
+    """A client of one Dify app.
+
+    `api_key`: the app's, from its API Access page; left out, it is read from `DIFY_API_KEY`.
+    `base_url`: where Dify is, with or without /v1; left out, `DIFY_API_BASE`, or Dify's cloud.
+    `user`: the end user of all calls that name none.
+    `timeout`: see `Timeout`. `max_retries`: how often a request is sent again where that cannot run
+    anything twice: after a connection that failed before the request was sent, and after "too many
+    requests".
+    `transport`: your own, which you close yourself; left out, the client makes one and closes it.
+    `headers`: sent with every request. `max_event_bytes`: the largest event that a stream may bring.
+
+    >>> def ask() -> str:
+    ...     with Dify("app-…", base_url="https://dify.example.com") as dify:
+    ...         return (dify.chat.send(query="Hello", user="ada")).answer
+    """
+
+    _KEY_VARIABLE = "DIFY_API_KEY"
+
+    def _use(self, caller: Caller) -> None:
+        super()._use(caller)
+        self.app = App(caller)
+        self.chat = Chat(caller)
+        self.completion = Completion(caller)
+        self.files = Files(caller)
+        self.workflows = Workflows(caller)
+
+
+class Knowledge(_Client):
+    """A client of a workspace's knowledge: its datasets, and the documents in them.
+
+    `api_key`: a dataset key, from Knowledge, Service API; left out, it is read from `DIFY_DATASET_KEY`. The
+    other parameters are those of `Dify`.
+
+    >>> def datasets() -> list[str]:
+    ...     with Knowledge("dataset-…", base_url="https://dify.example.com") as knowledge:
+    ...         return [dataset.name for dataset in knowledge.datasets.list()]
+    """
+
+    _KEY_VARIABLE = "DIFY_DATASET_KEY"
+
+    def _use(self, caller: Caller) -> None:
+        super()._use(caller)
+
+
+def _checked_key(key: str, variable: str) -> str:
     key = key.strip()
     if not key:
-        raise ValueError(
-            "No API key: pass one, or set DIFY_API_KEY. The app's API Access page in Dify has it."
-        )
+        raise ValueError(f"No API key: pass one, or set {variable}. {_WHERE[variable]}")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ValueError("The API key holds a character that no key has; copy it again from Dify.")
     return key
+
+
+_WHERE = {
+    "DIFY_API_KEY": "The app's API Access page in Dify has it.",
+    "DIFY_DATASET_KEY": "Dify has it under Knowledge, Service API.",
+}

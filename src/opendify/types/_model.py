@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeGuard, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["Count", "Many", "Model", "Price", "Text", "is_object"]
+__all__ = ["Count", "Many", "Model", "Price", "Text", "is_array", "is_object"]
 
 
 class Model(BaseModel):
@@ -19,6 +19,11 @@ class Model(BaseModel):
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:  # Any: JSON that is not yet validated
     """Whether this is a JSON object."""
     return isinstance(value, dict)
+
+
+def is_array(value: Any) -> TypeGuard[list[Any]]:  # Any: as above
+    """Whether this is a JSON array."""
+    return isinstance(value, list)
 
 
 def _none_is(instead: Any) -> BeforeValidator:  # Any: whatever fits the field
