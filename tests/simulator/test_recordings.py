@@ -35,7 +35,7 @@ NOT_SERVED = {
     _WORKFLOWS: r"(workflow-logs.*|workflow-run-detail.*|chatflow-run-detail)",
     _ANNOTATIONS: r"annotation-(?!hit).*",
     _PREVIEW: r"files-preview-.*",
-    _DATASETS: r"err-401-app-key-on-datasets",
+    _DATASETS: r"(err-401-app-key-on-datasets|((empty-)?(ds|models)|doc|seg|child|tag|meta|retrieve|upd)-.*)",
     _NGINX: r"nginx-(404-root|413-upload|502)",
 }
 
