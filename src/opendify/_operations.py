@@ -1,16 +1,17 @@
 """Every operation of Dify's Service API, and which method serves it: the one list that coverage is judged by.
 
-The rows are those of Dify's own specification (1.16) in its order, and `GET /`. Sources: the specification,
-and for what 1.12 serves its code and recorded traffic.
+The rows are those of Dify's own specification (1.16), in its groups and their order, and `GET /`. Sources:
+the specification, and for what 1.12 serves its code and recorded traffic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .types.app import AppMode
 
-__all__ = ["OPERATIONS", "Row"]
+__all__ = ["GROUPS", "OPERATIONS", "Row"]
 
 CHAT = ("chat", "agent-chat", "advanced-chat", "agent")
 CHAT_CLASSIC = ("chat", "agent-chat", "advanced-chat")
@@ -39,214 +40,244 @@ class Row:
     since: str = "1.12"
 
 
-OPERATIONS: tuple[Row, ...] = (
-    # Chat Messages
-    Row("POST", "/chat-messages", ("chat.send", "chat.stream"), CHAT),
-    Row("POST", "/chat-messages/{task_id}/stop", ("chat.stop",), CHAT),
-    Row("GET", "/messages/{message_id}/suggested", ("messages.suggested",), CHAT),
-    # Files
-    Row("POST", "/files/upload", ("files.upload",), ANY_APP),
-    Row("GET", "/files/{file_id}/preview", ("files.preview",), MESSAGE),
-    # End Users
-    Row("GET", "/end-users/{end_user_id}", ("end_users.get",), ANY_APP, since="1.13"),
-    # Feedback
-    Row("POST", "/messages/{message_id}/feedbacks", ("feedback.send",), MESSAGE),
-    Row("GET", "/app/feedbacks", ("feedback.list",), MESSAGE),
-    # Conversations
-    Row("GET", "/conversations", ("conversations.list",), CHAT),
-    Row("GET", "/messages", ("messages.list",), CHAT),
-    Row("GET", "/conversations/{conversation_id}/variables", ("conversations.variables",), CHAT_CLASSIC),
-    Row("POST", "/conversations/{conversation_id}/name", ("conversations.rename",), CHAT),
-    Row(
-        "PUT",
-        "/conversations/{conversation_id}/variables/{variable_id}",
-        ("conversations.update_variable",),
-        CHAT_CLASSIC,
+GROUPS: Mapping[str, tuple[Row, ...]] = {
+    "Chat Messages": (
+        Row("POST", "/chat-messages", ("chat.send", "chat.stream"), CHAT),
+        Row("POST", "/chat-messages/{task_id}/stop", ("chat.stop",), CHAT),
+        Row("GET", "/messages/{message_id}/suggested", ("messages.suggested",), CHAT),
     ),
-    Row("DELETE", "/conversations/{conversation_id}", ("conversations.delete",), CHAT),
-    # Audio
-    Row("POST", "/audio-to-text", ("audio.to_text",), ANY_APP),
-    Row("POST", "/text-to-audio", ("audio.from_text",), ANY_APP),
-    # Applications
-    Row("GET", "/info", ("app.info",), ANY_APP),
-    Row("GET", "/parameters", ("app.parameters",), ANY_APP),
-    Row("GET", "/meta", ("app.meta",), ANY_APP),
-    Row("GET", "/site", ("app.site",), ANY_APP),
-    # Annotations
-    Row("POST", "/apps/annotations", ("annotations.create",), CHAT_CLASSIC),
-    Row("GET", "/apps/annotations", ("annotations.list",), CHAT_CLASSIC),
-    Row("PUT", "/apps/annotations/{annotation_id}", ("annotations.update",), CHAT_CLASSIC),
-    Row("DELETE", "/apps/annotations/{annotation_id}", ("annotations.delete",), CHAT_CLASSIC),
-    Row(
-        "POST",
-        "/apps/annotation-reply/{action}",
-        ("annotations.enable_reply", "annotations.disable_reply"),
-        CHAT_CLASSIC,
+    "Files": (
+        Row("POST", "/files/upload", ("files.upload",), ANY_APP),
+        Row("GET", "/files/{file_id}/preview", ("files.preview",), MESSAGE),
     ),
-    Row(
-        "GET", "/apps/annotation-reply/{action}/status/{job_id}", ("annotations.reply_status",), CHAT_CLASSIC
+    "End Users": (Row("GET", "/end-users/{end_user_id}", ("end_users.get",), ANY_APP, since="1.13"),),
+    "Feedback": (
+        Row("POST", "/messages/{message_id}/feedbacks", ("feedback.send",), MESSAGE),
+        Row("GET", "/app/feedbacks", ("feedback.list",), MESSAGE),
     ),
-    # Workflow Runs
-    Row("GET", "/workflows/run/{workflow_run_id}", ("workflows.get",), GRAPH),
-    Row("GET", "/workflows/logs", ("workflows.logs",), GRAPH),
-    # Human Input
-    Row("GET", "/form/human_input/{form_token}", ("human_input.form",), GRAPH, since="1.14"),
-    Row("POST", "/form/human_input/{form_token}", ("human_input.submit",), GRAPH, since="1.14"),
-    # Workflow Runs
-    Row(
-        "GET", "/workflow/{workflow_run_id}/events", ("workflows.events", "chat.events"), GRAPH, since="1.14"
+    "Conversations": (
+        Row("GET", "/conversations", ("conversations.list",), CHAT),
+        Row("GET", "/messages", ("messages.list",), CHAT),
+        Row("GET", "/conversations/{conversation_id}/variables", ("conversations.variables",), CHAT_CLASSIC),
+        Row("POST", "/conversations/{conversation_id}/name", ("conversations.rename",), CHAT),
+        Row(
+            "PUT",
+            "/conversations/{conversation_id}/variables/{variable_id}",
+            ("conversations.update_variable",),
+            CHAT_CLASSIC,
+        ),
+        Row("DELETE", "/conversations/{conversation_id}", ("conversations.delete",), CHAT),
     ),
-    Row("POST", "/workflows/run", ("workflows.run", "workflows.stream"), WORKFLOW),
-    Row("POST", "/workflows/{workflow_id}/run", ("workflows.run", "workflows.stream"), WORKFLOW),
-    Row("POST", "/workflows/tasks/{task_id}/stop", ("workflows.stop",), WORKFLOW),
-    # Completion Messages
-    Row("POST", "/completion-messages", ("completion.send", "completion.stream"), COMPLETION),
-    Row("POST", "/completion-messages/{task_id}/stop", ("completion.stop",), COMPLETION),
-    # Knowledge Bases
-    Row("POST", "/datasets", ("datasets.create",), KNOWLEDGE),
-    Row("GET", "/datasets", ("datasets.list",), KNOWLEDGE),
-    Row("GET", "/datasets/{dataset_id}", ("datasets.get",), KNOWLEDGE),
-    Row("PATCH", "/datasets/{dataset_id}", ("datasets.update",), KNOWLEDGE),
-    Row("DELETE", "/datasets/{dataset_id}", ("datasets.delete",), KNOWLEDGE),
-    # Documents
-    Row("POST", "/datasets/{dataset_id}/document/create-by-text", ("documents.create_by_text",), KNOWLEDGE),
-    Row("POST", "/datasets/{dataset_id}/document/create-by-file", ("documents.create_by_file",), KNOWLEDGE),
-    Row("GET", "/datasets/{dataset_id}/documents", ("documents.list",), KNOWLEDGE),
-    Row("GET", "/datasets/{dataset_id}/documents/{document_id}", ("documents.get",), KNOWLEDGE),
-    Row("DELETE", "/datasets/{dataset_id}/documents/{document_id}", ("documents.delete",), KNOWLEDGE),
-    Row(
-        "PATCH",
-        "/datasets/{dataset_id}/documents/{document_id}",
-        ("documents.update",),
-        KNOWLEDGE,
-        since="1.16",
+    "Audio": (
+        Row("POST", "/audio-to-text", ("audio.to_text",), ANY_APP),
+        Row("POST", "/text-to-audio", ("audio.from_text",), ANY_APP),
     ),
-    Row(
-        "GET",
-        "/datasets/{dataset_id}/documents/{document_id}/download",
-        ("documents.download",),
-        KNOWLEDGE,
-        since="1.16",
+    "Applications": (
+        Row("GET", "/info", ("app.info",), ANY_APP),
+        Row("GET", "/parameters", ("app.parameters",), ANY_APP),
+        Row("GET", "/meta", ("app.meta",), ANY_APP),
+        Row("GET", "/site", ("app.site",), ANY_APP),
     ),
-    Row(
-        "GET",
-        "/datasets/{dataset_id}/documents/{batch}/indexing-status",
-        ("documents.indexing_status",),
-        KNOWLEDGE,
+    "Annotations": (
+        Row("POST", "/apps/annotations", ("annotations.create",), CHAT_CLASSIC),
+        Row("GET", "/apps/annotations", ("annotations.list",), CHAT_CLASSIC),
+        Row("PUT", "/apps/annotations/{annotation_id}", ("annotations.update",), CHAT_CLASSIC),
+        Row("DELETE", "/apps/annotations/{annotation_id}", ("annotations.delete",), CHAT_CLASSIC),
+        Row(
+            "POST",
+            "/apps/annotation-reply/{action}",
+            ("annotations.enable_reply", "annotations.disable_reply"),
+            CHAT_CLASSIC,
+        ),
+        Row(
+            "GET",
+            "/apps/annotation-reply/{action}/status/{job_id}",
+            ("annotations.reply_status",),
+            CHAT_CLASSIC,
+        ),
     ),
-    Row(
-        "POST",
-        "/datasets/{dataset_id}/documents/{document_id}/update-by-text",
-        ("documents.update_by_text",),
-        KNOWLEDGE,
+    "Human Input": (
+        Row("GET", "/form/human_input/{form_token}", ("human_input.form",), GRAPH, since="1.14"),
+        Row("POST", "/form/human_input/{form_token}", ("human_input.submit",), GRAPH, since="1.14"),
     ),
-    Row(
-        "POST",
-        "/datasets/{dataset_id}/documents/{document_id}/update-by-file",
-        ("documents.update_by_file",),
-        KNOWLEDGE,
+    "Workflow Runs": (
+        Row("GET", "/workflows/run/{workflow_run_id}", ("workflows.get",), GRAPH),
+        Row("GET", "/workflows/logs", ("workflows.logs",), GRAPH),
+        Row(
+            "GET",
+            "/workflow/{workflow_run_id}/events",
+            ("workflows.events", "chat.events"),
+            GRAPH,
+            since="1.14",
+        ),
+        Row("POST", "/workflows/run", ("workflows.run", "workflows.stream"), WORKFLOW),
+        Row("POST", "/workflows/{workflow_id}/run", ("workflows.run", "workflows.stream"), WORKFLOW),
+        Row("POST", "/workflows/tasks/{task_id}/stop", ("workflows.stop",), WORKFLOW),
     ),
-    Row(
-        "POST",
-        "/datasets/{dataset_id}/documents/download-zip",
-        ("documents.download_zip",),
-        KNOWLEDGE,
-        since="1.16",
+    "Completion Messages": (
+        Row("POST", "/completion-messages", ("completion.send", "completion.stream"), COMPLETION),
+        Row("POST", "/completion-messages/{task_id}/stop", ("completion.stop",), COMPLETION),
     ),
-    Row("PATCH", "/datasets/{dataset_id}/documents/status/{action}", ("documents.set_status",), KNOWLEDGE),
-    # Chunks
-    Row("POST", "/datasets/{dataset_id}/documents/{document_id}/segments", ("segments.create",), KNOWLEDGE),
-    Row("GET", "/datasets/{dataset_id}/documents/{document_id}/segments", ("segments.list",), KNOWLEDGE),
-    Row(
-        "GET",
-        "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
-        ("segments.get",),
-        KNOWLEDGE,
+    "Knowledge Bases": (
+        Row("POST", "/datasets", ("datasets.create",), KNOWLEDGE),
+        Row("GET", "/datasets", ("datasets.list",), KNOWLEDGE),
+        Row("GET", "/datasets/{dataset_id}", ("datasets.get",), KNOWLEDGE),
+        Row("PATCH", "/datasets/{dataset_id}", ("datasets.update",), KNOWLEDGE),
+        Row("DELETE", "/datasets/{dataset_id}", ("datasets.delete",), KNOWLEDGE),
+        Row("POST", "/datasets/{dataset_id}/retrieve", ("datasets.retrieve",), KNOWLEDGE),
     ),
-    Row(
-        "POST",
-        "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
-        ("segments.update",),
-        KNOWLEDGE,
+    "Documents": (
+        Row(
+            "POST", "/datasets/{dataset_id}/document/create-by-text", ("documents.create_by_text",), KNOWLEDGE
+        ),
+        Row(
+            "POST", "/datasets/{dataset_id}/document/create-by-file", ("documents.create_by_file",), KNOWLEDGE
+        ),
+        Row("GET", "/datasets/{dataset_id}/documents", ("documents.list",), KNOWLEDGE),
+        Row("GET", "/datasets/{dataset_id}/documents/{document_id}", ("documents.get",), KNOWLEDGE),
+        Row("DELETE", "/datasets/{dataset_id}/documents/{document_id}", ("documents.delete",), KNOWLEDGE),
+        Row(
+            "PATCH",
+            "/datasets/{dataset_id}/documents/{document_id}",
+            ("documents.update",),
+            KNOWLEDGE,
+            since="1.16",
+        ),
+        Row(
+            "GET",
+            "/datasets/{dataset_id}/documents/{document_id}/download",
+            ("documents.download",),
+            KNOWLEDGE,
+            since="1.16",
+        ),
+        Row(
+            "GET",
+            "/datasets/{dataset_id}/documents/{batch}/indexing-status",
+            ("documents.indexing_status",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "POST",
+            "/datasets/{dataset_id}/documents/{document_id}/update-by-text",
+            ("documents.update_by_text",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "POST",
+            "/datasets/{dataset_id}/documents/{document_id}/update-by-file",
+            ("documents.update_by_file",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "POST",
+            "/datasets/{dataset_id}/documents/download-zip",
+            ("documents.download_zip",),
+            KNOWLEDGE,
+            since="1.16",
+        ),
+        Row(
+            "PATCH", "/datasets/{dataset_id}/documents/status/{action}", ("documents.set_status",), KNOWLEDGE
+        ),
     ),
-    Row(
-        "DELETE",
-        "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
-        ("segments.delete",),
-        KNOWLEDGE,
+    "Chunks": (
+        Row(
+            "POST", "/datasets/{dataset_id}/documents/{document_id}/segments", ("segments.create",), KNOWLEDGE
+        ),
+        Row("GET", "/datasets/{dataset_id}/documents/{document_id}/segments", ("segments.list",), KNOWLEDGE),
+        Row(
+            "GET",
+            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
+            ("segments.get",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "POST",
+            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
+            ("segments.update",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "DELETE",
+            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
+            ("segments.delete",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "POST",
+            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks",
+            ("child_chunks.create",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "GET",
+            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks",
+            ("child_chunks.list",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "PATCH",
+            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks/{child_chunk_id}",
+            ("child_chunks.update",),
+            KNOWLEDGE,
+        ),
+        Row(
+            "DELETE",
+            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks/{child_chunk_id}",
+            ("child_chunks.delete",),
+            KNOWLEDGE,
+        ),
     ),
-    Row(
-        "POST",
-        "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks",
-        ("child_chunks.create",),
-        KNOWLEDGE,
+    "Metadata": (
+        Row("POST", "/datasets/{dataset_id}/metadata", ("metadata.create",), KNOWLEDGE),
+        Row("GET", "/datasets/{dataset_id}/metadata", ("metadata.list",), KNOWLEDGE),
+        Row("PATCH", "/datasets/{dataset_id}/metadata/{metadata_id}", ("metadata.update",), KNOWLEDGE),
+        Row("DELETE", "/datasets/{dataset_id}/metadata/{metadata_id}", ("metadata.delete",), KNOWLEDGE),
+        Row("GET", "/datasets/{dataset_id}/metadata/built-in", ("metadata.built_in",), KNOWLEDGE),
+        Row(
+            "POST",
+            "/datasets/{dataset_id}/metadata/built-in/{action}",
+            ("metadata.enable_built_in", "metadata.disable_built_in"),
+            KNOWLEDGE,
+        ),
+        Row("POST", "/datasets/{dataset_id}/documents/metadata", ("metadata.update_documents",), KNOWLEDGE),
     ),
-    Row(
-        "GET",
-        "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks",
-        ("child_chunks.list",),
-        KNOWLEDGE,
+    "Tags": (
+        Row("POST", "/datasets/tags", ("tags.create",), KNOWLEDGE),
+        Row("GET", "/datasets/tags", ("tags.list",), KNOWLEDGE),
+        Row("PATCH", "/datasets/tags", ("tags.update",), KNOWLEDGE),
+        Row("DELETE", "/datasets/tags", ("tags.delete",), KNOWLEDGE),
+        Row("POST", "/datasets/tags/binding", ("tags.bind",), KNOWLEDGE),
+        Row("POST", "/datasets/tags/unbinding", ("tags.unbind",), KNOWLEDGE),
+        Row("GET", "/datasets/{dataset_id}/tags", ("tags.of_dataset",), KNOWLEDGE),
     ),
-    Row(
-        "PATCH",
-        "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks/{child_chunk_id}",
-        ("child_chunks.update",),
-        KNOWLEDGE,
+    "Models": (
+        Row("GET", "/workspaces/current/models/model-types/{model_type}", ("models.list",), KNOWLEDGE),
     ),
-    Row(
-        "DELETE",
-        "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks/{child_chunk_id}",
-        ("child_chunks.delete",),
-        KNOWLEDGE,
+    "Knowledge Pipeline": (
+        Row("POST", "/datasets/pipeline/file-upload", ("pipeline.upload_file",), KNOWLEDGE, since="1.16"),
+        Row(
+            "GET",
+            "/datasets/{dataset_id}/pipeline/datasource-plugins",
+            ("pipeline.datasource_plugins",),
+            KNOWLEDGE,
+            since="1.16",
+        ),
+        Row(
+            "POST",
+            "/datasets/{dataset_id}/pipeline/datasource/nodes/{node_id}/run",
+            ("pipeline.run_datasource_node",),
+            KNOWLEDGE,
+            since="1.16",
+        ),
+        Row(
+            "POST",
+            "/datasets/{dataset_id}/pipeline/run",
+            ("pipeline.run", "pipeline.stream"),
+            KNOWLEDGE,
+            since="1.16",
+        ),
     ),
-    # Knowledge Bases
-    Row("POST", "/datasets/{dataset_id}/retrieve", ("datasets.retrieve",), KNOWLEDGE),
-    # Tags
-    Row("POST", "/datasets/tags", ("tags.create",), KNOWLEDGE),
-    Row("GET", "/datasets/tags", ("tags.list",), KNOWLEDGE),
-    Row("PATCH", "/datasets/tags", ("tags.update",), KNOWLEDGE),
-    Row("DELETE", "/datasets/tags", ("tags.delete",), KNOWLEDGE),
-    Row("POST", "/datasets/tags/binding", ("tags.bind",), KNOWLEDGE),
-    Row("POST", "/datasets/tags/unbinding", ("tags.unbind",), KNOWLEDGE),
-    Row("GET", "/datasets/{dataset_id}/tags", ("tags.of_dataset",), KNOWLEDGE),
-    # Serverdata
-    Row("POST", "/datasets/{dataset_id}/metadata", ("metadata.create",), KNOWLEDGE),
-    Row("GET", "/datasets/{dataset_id}/metadata", ("metadata.list",), KNOWLEDGE),
-    Row("PATCH", "/datasets/{dataset_id}/metadata/{metadata_id}", ("metadata.update",), KNOWLEDGE),
-    Row("DELETE", "/datasets/{dataset_id}/metadata/{metadata_id}", ("metadata.delete",), KNOWLEDGE),
-    Row("GET", "/datasets/{dataset_id}/metadata/built-in", ("metadata.built_in",), KNOWLEDGE),
-    Row(
-        "POST",
-        "/datasets/{dataset_id}/metadata/built-in/{action}",
-        ("metadata.enable_built_in", "metadata.disable_built_in"),
-        KNOWLEDGE,
-    ),
-    Row("POST", "/datasets/{dataset_id}/documents/metadata", ("metadata.update_documents",), KNOWLEDGE),
-    # Models
-    Row("GET", "/workspaces/current/models/model-types/{model_type}", ("models.list",), KNOWLEDGE),
-    # Knowledge Pipeline
-    Row("POST", "/datasets/pipeline/file-upload", ("pipeline.upload_file",), KNOWLEDGE, since="1.16"),
-    Row(
-        "GET",
-        "/datasets/{dataset_id}/pipeline/datasource-plugins",
-        ("pipeline.datasource_plugins",),
-        KNOWLEDGE,
-        since="1.16",
-    ),
-    Row(
-        "POST",
-        "/datasets/{dataset_id}/pipeline/datasource/nodes/{node_id}/run",
-        ("pipeline.run_datasource_node",),
-        KNOWLEDGE,
-        since="1.16",
-    ),
-    Row(
-        "POST",
-        "/datasets/{dataset_id}/pipeline/run",
-        ("pipeline.run", "pipeline.stream"),
-        KNOWLEDGE,
-        since="1.16",
-    ),
-    # Server
-    Row("GET", "/", ("server.info",), SERVER, since="1.16"),
-)
+    "Server": (Row("GET", "/", ("server.info",), SERVER),),
+}
+
+OPERATIONS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
