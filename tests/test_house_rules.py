@@ -36,6 +36,8 @@ IO_MODULES = {
 }
 FILE_CALLS = {"open", ".read_text", ".read_bytes", ".write_text", ".write_bytes", ".unlink", ".mkdir"}
 FILE_ROOMS = (
+    "_async/_download.py",  # writes the file that the caller wants to have
+    "_sync/_download.py",
     "_async/_upload.py",  # opens the file that the caller wants to send
     "_sync/_upload.py",
     "gateway/settings/model.py",  # .env and opendify.toml

@@ -7,6 +7,7 @@
 """
 
 from ._async._client import AsyncDify, AsyncKnowledge
+from ._async._download import AsyncDownload
 from ._async._pages import AsyncPages
 from ._async._stream import AsyncStream
 from ._async._transport import AsyncHttpxTransport, AsyncRequest, AsyncResponse, AsyncTransport
@@ -38,6 +39,7 @@ from ._errors import (
 )
 from ._page import Page
 from ._sync._client import Dify, Knowledge
+from ._sync._download import Download
 from ._sync._pages import Pages
 from ._sync._stream import Stream
 from ._sync._transport import HttpxTransport, Request, Response, Transport
@@ -47,6 +49,7 @@ __all__ = [
     "APIStatusError",
     "APITimeoutError",
     "AsyncDify",
+    "AsyncDownload",
     "AsyncHttpxTransport",
     "AsyncKnowledge",
     "AsyncPages",
@@ -59,6 +62,7 @@ __all__ = [
     "ConflictError",
     "Dify",
     "DifyError",
+    "Download",
     "HttpxTransport",
     "Knowledge",
     "MalformedStreamError",

@@ -1,9 +1,9 @@
 """A request as data: what is asked, and how to read the answer. Pure: nothing here is sent.
 
-An operation of Dify is one `Call` (one answer) or one `EventsCall` (a stream of events). A body is JSON
-(`json`) or a form with at most one file (`form`); the answer is read by a function of the whole `Reply`,
-because Dify answers with objects, bare arrays, bytes, nothing, and (1.12.1, eight DELETEs) a 200 whose body
-is the number 204.
+An operation of Dify is one `Call` (one answer), one `EventsCall` (a stream of events) or one `FileCall` (a
+file). A body is JSON (`json`) or a form with at most one file (`form`); the answer is read by a function of
+the whole `Reply`, because Dify answers with objects, bare arrays, bytes, nothing, and (1.12.1, eight DELETEs)
+a 200 whose body is the number 204.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .types.events import ErrorEvent, Event
 __all__ = [
     "Call",
     "EventsCall",
+    "FileCall",
     "FilePart",
     "Form",
     "Operation",
@@ -134,6 +135,16 @@ class EventsCall(Operation, Generic[E]):
     events: TypeAdapter[E | ErrorEvent]
     course: Callable[[], Course]
     """The rules by which the stream ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCall(Operation):
+    """An operation that answers with a file."""
+
+    link: Callable[[Reply], str] | None = None
+    """Reads where the file is, for an operation that tells no more than that."""
+    json_means: str = ""
+    """What it means that JSON came in place of the file; empty where the file itself may be JSON."""
 
 
 # Building a request

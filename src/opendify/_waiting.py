@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import BinaryIO
 
-__all__ = ["AsyncChunks", "Chunks", "async_read", "async_sleep", "read", "sleep"]
+__all__ = ["AsyncChunks", "Chunks", "async_read", "async_sleep", "async_write", "read", "sleep", "write"]
 
 
 async def async_sleep(seconds: float) -> None:
@@ -29,6 +29,15 @@ async def async_read(file: BinaryIO, size: int) -> bytes:
 
 def read(file: BinaryIO, size: int) -> bytes:
     return file.read(size)
+
+
+async def async_write(file: BinaryIO, data: bytes) -> None:
+    """Write to a file, the disk waited for as above."""
+    await asyncio.to_thread(file.write, data)
+
+
+def write(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
 
 
 class AsyncChunks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
+from importlib import import_module
 from types import TracebackType
 from typing import Any
 
@@ -29,13 +30,17 @@ class InThread:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
-        if name in ("stream", "with_options"):
+        if inspect.ismethod(value) and not self._is_awaited(name):
             return lambda *args, **kwargs: InThread(value(*args, **kwargs))
-        if name == "aclose":
-            name = "close"
         if inspect.ismethod(value):
             return lambda *args, **kwargs: asyncio.to_thread(value, *args, **kwargs)
         return InThread(value) if type(value).__module__.startswith("opendify._sync.") else value
+
+    def _is_awaited(self, name: str) -> bool:
+        """Whether the async twin of this method is."""
+        kind = type(self._inner)
+        twin = getattr(import_module(kind.__module__.replace("_sync", "_async")), f"Async{kind.__name__}")
+        return inspect.iscoroutinefunction(getattr(twin, name))
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._inner.close)
@@ -50,7 +55,7 @@ class InThread:
         await asyncio.to_thread(self._inner.__exit__, kind, error, trace)
 
     def __aiter__(self) -> InThread:
-        return self
+        return InThread(iter(self._inner))
 
     async def __anext__(self) -> Any:
         ended = object()

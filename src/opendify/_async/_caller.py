@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from random import SystemRandom
 from typing import TypeVar
+from urllib.parse import urljoin
 
 from .._call import (
     Call,
     EventsCall,
+    FileCall,
     Operation,
     Reply,
     Timeout,
@@ -19,15 +20,15 @@ from .._call import (
     frame,
     query_string,
 )
-from .._errors import APIStatusError, DifyError, ResponseError, refusal_from_reply
+from .._errors import APIStatusError, ResponseError, refusal_from_reply
 from .._fold import Fold
 from .._page import Listing, Page, Query
-from .._retry import wait_before_retry
-from .._waiting import async_sleep
 from ..types.events import Event
+from ._download import AsyncDownload
 from ._pages import AsyncPages
 from ._stream import AsyncStream
 from ._transport import AsyncRequest, AsyncResponse, AsyncTransport
+from ._tries import AsyncTries
 from ._upload import AsyncUpload
 
 __all__ = ["AsyncCaller"]
@@ -36,7 +37,8 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 
-_DICE = SystemRandom()
+EVENTS = "text/event-stream"
+FILE = "application/octet-stream, */*"
 
 
 @cache
@@ -72,7 +74,7 @@ class AsyncCaller:
 
     async def reply(self, operation: Operation) -> Reply:
         """Send, and read the whole answer."""
-        return await self._try(operation, lambda: self._reply_once(operation))
+        return await self._tries(operation)(lambda: self._reply_once(operation))
 
     def stream(self, call: EventsCall[E]) -> AsyncStream[E]:
         """The stream of a call, not yet sent."""
@@ -98,8 +100,12 @@ class AsyncCaller:
                 raise
         return fold.reply()
 
+    def download(self, call: FileCall) -> AsyncDownload:
+        """The file of a call, not yet asked for."""
+        return AsyncDownload(lambda: self._open_file(call), self._tries(call))
+
     async def _reply_once(self, operation: Operation) -> Reply:
-        response = await self._open(operation, "*/*")
+        response = await self._open(self._request(operation, "*/*"))
         try:
             body = await response.read()
         finally:
@@ -107,9 +113,9 @@ class AsyncCaller:
         return Reply(response.status, response.headers, body)
 
     async def _open_stream(self, call: EventsCall[E]) -> AsyncResponse:
-        response = await self._try(call, lambda: self._open(call, "text/event-stream"))
-        kind = response.headers.get("content-type", "text/event-stream")
-        if kind.partition(";")[0].strip().lower() != "text/event-stream":
+        response = await self._tries(call)(lambda: self._open(self._request(call, EVENTS)))
+        kind = response.headers.get("content-type", EVENTS)
+        if _mime_type(kind) != EVENTS:
             await response.aclose()
             raise ResponseError(
                 f"The answer has status {response.status} but is {kind}, not a stream of events. "
@@ -118,29 +124,25 @@ class AsyncCaller:
             )
         return response
 
-    async def _try(self, operation: Operation, once: Callable[[], Awaitable[T]]) -> T:
-        """Do it, as often as is right."""
-        max_retries = self.max_retries if operation.again else 0
-        attempt = 0
-        while True:
-            try:
-                return await once()
-            except DifyError as error:
-                wait = wait_before_retry(
-                    error,
-                    attempt=attempt,
-                    max_retries=max_retries,
-                    reads_only=operation.reads_only,
-                    random=_DICE,
-                )
-                if wait is None:
-                    raise
-            await async_sleep(wait)
-            attempt += 1
+    async def _open_file(self, call: FileCall) -> AsyncResponse:
+        if call.link is None:
+            response = await self._open(self._request(call, FILE))
+        else:
+            link = urljoin(self.root, call.link(await self._reply_once(call)))
+            # Wherever that is, it is not asked with our key: the link itself is what opens it.
+            headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": _user_agent()}
+            response = await self._open(AsyncRequest("GET", link, headers, None, self.timeout))
+        if call.json_means and _mime_type(response.headers.get("content-type", "")) == "application/json":
+            await response.aclose()
+            raise ResponseError(call.json_means, status=response.status)
+        return response
 
-    async def _open(self, operation: Operation, accept: str) -> AsyncResponse:
+    def _tries(self, operation: Operation) -> AsyncTries:
+        return AsyncTries(operation, self.max_retries)
+
+    async def _open(self, request: AsyncRequest) -> AsyncResponse:
         """Send once, and give the answer if it is a success."""
-        response = await self.transport.open(self._request(operation, accept))
+        response = await self.transport.open(request)
         if 200 <= response.status < 300:
             return response
         try:
@@ -165,8 +167,8 @@ class AsyncCaller:
             content = AsyncUpload(before, operation.form.file, after)
             if content.size is not None:
                 headers["Content-Length"] = str(content.size)
-        if accept == "text/event-stream":
-            # A compressed stream is a buffered stream.
+        if accept in (EVENTS, FILE):
+            # A compressed stream is a buffered stream, and a compressed file has no length.
             headers["Accept-Encoding"] = "identity"
         return AsyncRequest(
             operation.method,
@@ -175,3 +177,7 @@ class AsyncCaller:
             content,
             self.timeout,
         )
+
+
+def _mime_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

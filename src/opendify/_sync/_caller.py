@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from random import SystemRandom
 from typing import TypeVar
+from urllib.parse import urljoin
 
 from .._call import (
     Call,
     EventsCall,
+    FileCall,
     Operation,
     Reply,
     Timeout,
@@ -20,15 +21,15 @@ from .._call import (
     frame,
     query_string,
 )
-from .._errors import APIStatusError, DifyError, ResponseError, refusal_from_reply
+from .._errors import APIStatusError, ResponseError, refusal_from_reply
 from .._fold import Fold
 from .._page import Listing, Page, Query
-from .._retry import wait_before_retry
-from .._waiting import sleep
 from ..types.events import Event
+from ._download import Download
 from ._pages import Pages
 from ._stream import Stream
 from ._transport import Request, Response, Transport
+from ._tries import Tries
 from ._upload import Upload
 
 __all__ = ["Caller"]
@@ -37,7 +38,8 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 
-_DICE = SystemRandom()
+EVENTS = "text/event-stream"
+FILE = "application/octet-stream, */*"
 
 
 @cache
@@ -73,7 +75,7 @@ class Caller:
 
     def reply(self, operation: Operation) -> Reply:
         """Send, and read the whole answer."""
-        return self._try(operation, lambda: self._reply_once(operation))
+        return self._tries(operation)(lambda: self._reply_once(operation))
 
     def stream(self, call: EventsCall[E]) -> Stream[E]:
         """The stream of a call, not yet sent."""
@@ -99,8 +101,12 @@ class Caller:
                 raise
         return fold.reply()
 
+    def download(self, call: FileCall) -> Download:
+        """The file of a call, not yet asked for."""
+        return Download(lambda: self._open_file(call), self._tries(call))
+
     def _reply_once(self, operation: Operation) -> Reply:
-        response = self._open(operation, "*/*")
+        response = self._open(self._request(operation, "*/*"))
         try:
             body = response.read()
         finally:
@@ -108,9 +114,9 @@ class Caller:
         return Reply(response.status, response.headers, body)
 
     def _open_stream(self, call: EventsCall[E]) -> Response:
-        response = self._try(call, lambda: self._open(call, "text/event-stream"))
-        kind = response.headers.get("content-type", "text/event-stream")
-        if kind.partition(";")[0].strip().lower() != "text/event-stream":
+        response = self._tries(call)(lambda: self._open(self._request(call, EVENTS)))
+        kind = response.headers.get("content-type", EVENTS)
+        if _mime_type(kind) != EVENTS:
             response.close()
             raise ResponseError(
                 f"The answer has status {response.status} but is {kind}, not a stream of events. "
@@ -119,29 +125,25 @@ class Caller:
             )
         return response
 
-    def _try(self, operation: Operation, once: Callable[[], T]) -> T:
-        """Do it, as often as is right."""
-        max_retries = self.max_retries if operation.again else 0
-        attempt = 0
-        while True:
-            try:
-                return once()
-            except DifyError as error:
-                wait = wait_before_retry(
-                    error,
-                    attempt=attempt,
-                    max_retries=max_retries,
-                    reads_only=operation.reads_only,
-                    random=_DICE,
-                )
-                if wait is None:
-                    raise
-            sleep(wait)
-            attempt += 1
+    def _open_file(self, call: FileCall) -> Response:
+        if call.link is None:
+            response = self._open(self._request(call, FILE))
+        else:
+            link = urljoin(self.root, call.link(self._reply_once(call)))
+            # Wherever that is, it is not asked with our key: the link itself is what opens it.
+            headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": _user_agent()}
+            response = self._open(Request("GET", link, headers, None, self.timeout))
+        if call.json_means and _mime_type(response.headers.get("content-type", "")) == "application/json":
+            response.close()
+            raise ResponseError(call.json_means, status=response.status)
+        return response
 
-    def _open(self, operation: Operation, accept: str) -> Response:
+    def _tries(self, operation: Operation) -> Tries:
+        return Tries(operation, self.max_retries)
+
+    def _open(self, request: Request) -> Response:
         """Send once, and give the answer if it is a success."""
-        response = self.transport.open(self._request(operation, accept))
+        response = self.transport.open(request)
         if 200 <= response.status < 300:
             return response
         try:
@@ -166,8 +168,8 @@ class Caller:
             content = Upload(before, operation.form.file, after)
             if content.size is not None:
                 headers["Content-Length"] = str(content.size)
-        if accept == "text/event-stream":
-            # A compressed stream is a buffered stream.
+        if accept in (EVENTS, FILE):
+            # A compressed stream is a buffered stream, and a compressed file has no length.
             headers["Accept-Encoding"] = "identity"
         return Request(
             operation.method,
@@ -176,3 +178,7 @@ class Caller:
             content,
             self.timeout,
         )
+
+
+def _mime_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

@@ -1,0 +1,46 @@
+"""Doing a thing once, or as often as is right."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import SystemRandom
+from typing import TypeVar
+
+from .._call import Operation
+from .._errors import DifyError
+from .._retry import wait_before_retry
+from .._waiting import async_sleep
+
+__all__ = ["AsyncTries"]
+
+T = TypeVar("T")
+
+_DICE = SystemRandom()
+
+
+class AsyncTries:
+    """The tries of one operation."""
+
+    __slots__ = ("_max_retries", "_operation")
+
+    def __init__(self, operation: Operation, max_retries: int) -> None:
+        self._operation = operation
+        self._max_retries = max_retries if operation.again else 0
+
+    async def __call__(self, once: Callable[[], Awaitable[T]]) -> T:
+        attempt = 0
+        while True:
+            try:
+                return await once()
+            except DifyError as error:
+                wait = wait_before_retry(
+                    error,
+                    attempt=attempt,
+                    max_retries=self._max_retries,
+                    reads_only=self._operation.reads_only,
+                    random=_DICE,
+                )
+                if wait is None:
+                    raise
+            await async_sleep(wait)
+            attempt += 1
