@@ -12,10 +12,16 @@ from .._call import Operation, QueryValue, Reply, Timeout, api_url
 from .._sse import MAX_EVENT_BYTES
 from ._caller import AsyncCaller
 from ._transport import AsyncHttpxTransport, AsyncTransport
+from .annotations import AsyncAnnotations
 from .app import AsyncApp
 from .chat import AsyncChat
 from .completion import AsyncCompletion
+from .conversations import AsyncConversations
+from .end_users import AsyncEndUsers
+from .feedback import AsyncFeedbacks
 from .files import AsyncFiles
+from .messages import AsyncMessages
+from .server import AsyncServer
 from .workflows import AsyncWorkflows
 
 __all__ = ["AsyncDify", "AsyncKnowledge"]
@@ -60,6 +66,7 @@ class _AsyncClient:
 
     def _use(self, caller: AsyncCaller) -> None:
         self._caller = caller
+        self.server = AsyncServer(caller)
 
     def with_options(
         self,
@@ -156,10 +163,15 @@ class AsyncDify(_AsyncClient):
 
     def _use(self, caller: AsyncCaller) -> None:
         super()._use(caller)
+        self.annotations = AsyncAnnotations(caller)
         self.app = AsyncApp(caller)
         self.chat = AsyncChat(caller)
         self.completion = AsyncCompletion(caller)
+        self.conversations = AsyncConversations(caller)
+        self.end_users = AsyncEndUsers(caller)
+        self.feedback = AsyncFeedbacks(caller)
         self.files = AsyncFiles(caller)
+        self.messages = AsyncMessages(caller)
         self.workflows = AsyncWorkflows(caller)
 
 

@@ -13,10 +13,16 @@ from .._call import Operation, QueryValue, Reply, Timeout, api_url
 from .._sse import MAX_EVENT_BYTES
 from ._caller import Caller
 from ._transport import HttpxTransport, Transport
+from .annotations import Annotations
 from .app import App
 from .chat import Chat
 from .completion import Completion
+from .conversations import Conversations
+from .end_users import EndUsers
+from .feedback import Feedbacks
 from .files import Files
+from .messages import Messages
+from .server import Server
 from .workflows import Workflows
 
 __all__ = ["Dify", "Knowledge"]
@@ -61,6 +67,7 @@ class _Client:
 
     def _use(self, caller: Caller) -> None:
         self._caller = caller
+        self.server = Server(caller)
 
     def with_options(
         self,
@@ -155,10 +162,15 @@ class Dify(_Client):
 
     def _use(self, caller: Caller) -> None:
         super()._use(caller)
+        self.annotations = Annotations(caller)
         self.app = App(caller)
         self.chat = Chat(caller)
         self.completion = Completion(caller)
+        self.conversations = Conversations(caller)
+        self.end_users = EndUsers(caller)
+        self.feedback = Feedbacks(caller)
         self.files = Files(caller)
+        self.messages = Messages(caller)
         self.workflows = Workflows(caller)
 
 

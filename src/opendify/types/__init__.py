@@ -1,5 +1,6 @@
 """Everything that Dify tells, typed. Unknown fields are kept in `model_extra`."""
 
+from .annotation import Annotation, AnnotationReplyAction, AnnotationReplyJob
 from .app import (
     AppInfo,
     AppMeta,
@@ -13,6 +14,7 @@ from .app import (
     SystemParameters,
     TextToSpeech,
 )
+from .audio import Transcript
 from .chat import (
     AgentThought,
     AnnotationReply,
@@ -23,6 +25,8 @@ from .chat import (
     RetrieverResource,
     Usage,
 )
+from .conversation import Conversation, ConversationVariable, SortBy
+from .end_user import EndUser
 from .events import (
     AgentLogEvent,
     AgentMessageEvent,
@@ -60,7 +64,10 @@ from .events import (
     WorkflowPausedEvent,
     WorkflowStartedEvent,
 )
+from .feedback import Feedback, Rating
 from .files import FileType, InputFile, LocalFile, RemoteFile, UploadedFile
+from .message import Message, MessageFeedback, MessageThought
+from .server import ServerInfo
 from .workflow import PausedData, WorkflowReply, WorkflowStatus
 
 __all__ = [
@@ -68,7 +75,10 @@ __all__ = [
     "AgentMessageEvent",
     "AgentThought",
     "AgentThoughtEvent",
+    "Annotation",
     "AnnotationReply",
+    "AnnotationReplyAction",
+    "AnnotationReplyJob",
     "AppInfo",
     "AppMeta",
     "AppMode",
@@ -79,9 +89,13 @@ __all__ = [
     "ClosingMessageEvent",
     "CompletionEvent",
     "CompletionReply",
+    "Conversation",
+    "ConversationVariable",
+    "EndUser",
     "ErrorEvent",
     "Event",
     "Feature",
+    "Feedback",
     "FileType",
     "FileUpload",
     "FormField",
@@ -97,11 +111,14 @@ __all__ = [
     "LoopCompletedEvent",
     "LoopNextEvent",
     "LoopStartedEvent",
+    "Message",
     "MessageEndEvent",
     "MessageEvent",
+    "MessageFeedback",
     "MessageFile",
     "MessageFileEvent",
     "MessageReplaceEvent",
+    "MessageThought",
     "Metadata",
     "NodeFinishedEvent",
     "NodeRetryEvent",
@@ -109,13 +126,17 @@ __all__ = [
     "OtherEvent",
     "PausedData",
     "PingEvent",
+    "Rating",
     "ReasoningChunkEvent",
     "RemoteFile",
     "RetrieverResource",
+    "ServerInfo",
+    "SortBy",
     "SystemParameters",
     "TextChunkEvent",
     "TextReplaceEvent",
     "TextToSpeech",
+    "Transcript",
     "TtsMessageEndEvent",
     "TtsMessageEvent",
     "UploadedFile",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeGuard, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue
 
-__all__ = ["Count", "Many", "Model", "Price", "Text", "is_array", "is_object"]
+__all__ = ["Count", "Many", "Model", "Moment", "Price", "Text", "Values", "is_array", "is_object"]
 
 
 class Model(BaseModel):
@@ -42,3 +43,9 @@ Price = Annotated[Decimal, _none_is(Decimal(0))]
 T = TypeVar("T")
 Many = Annotated[list[T], _none_is([])]
 """A list that is empty where Dify says null."""
+
+Values = Annotated[dict[str, JsonValue], _none_is({})]
+"""Values by their names, empty where Dify says null."""
+
+Moment = Annotated[datetime, AfterValidator(lambda told: told if told.tzinfo else told.replace(tzinfo=UTC))]
+"""A time, where Dify writes it as text. It leaves the zone out and means UTC."""

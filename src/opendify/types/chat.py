@@ -70,6 +70,10 @@ class RetrieverResource(Model):
     title: str | None = None
     files: list[JsonValue] | None = None
     summary: str | None = None
+    id: str | None = None
+    message_id: str | None = None
+    created_at: int | None = None
+    """Seconds since 1970."""
 
 
 class AnnotationReply(Model):
@@ -113,6 +117,8 @@ class MessageFile(Model):
     transfer_method: str | None = None
     remote_url: str | None = None
     related_id: str | None = None
+    upload_file_id: str | None = None
+    """Of a file in a message that is listed, for `files.preview`."""
 
 
 class AgentThought(Model):

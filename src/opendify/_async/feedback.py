@@ -1,0 +1,55 @@
+"""What people think of answers: send it, and read it all."""
+
+from __future__ import annotations
+
+from .._call import Call, given, nothing, path
+from .._page import Listing, numbered, read_page
+from ..types.feedback import Feedback, Rating
+from ._caller import AsyncCaller
+from ._pages import AsyncPages
+
+__all__ = ["AsyncFeedbacks"]
+
+_feedbacks = read_page(Feedback)
+
+
+class AsyncFeedbacks:
+    """Ratings of answers."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+
+    async def send(
+        self,
+        message_id: str,
+        *,
+        rating: Rating | None,
+        content: str | None = None,
+        user: str | None = None,
+    ) -> None:
+        """Rate an answer in the name of the end user; `None` takes the rating back.
+
+        Raises `NotFoundError` for a message that is not there, `BadRequestError` where there is no rating
+        to take back.
+
+        >>> async def praise(dify: AsyncDify, message_id: str) -> None:
+        ...     await dify.feedback.send(message_id, rating="like", content="Just so.", user="ada")
+        """
+        await self._caller.send(
+            Call(
+                method="POST",
+                path=path("/messages/{}/feedbacks", message_id),
+                json={"rating": rating, "user": self._caller.named(user), **given(content=content)},
+                read=nothing,
+            )
+        )
+
+    def list(self, *, limit: int | None = None) -> AsyncPages[Feedback]:
+        """All ratings of the app's answers, by all end users and admins, the latest first.
+
+        `limit`: how many a page, 1 to 101; 20 if left out.
+
+        >>> async def disliked(dify: AsyncDify) -> list[str]:
+        ...     return [one.message_id async for one in dify.feedback.list() if one.rating == "dislike"]
+        """
+        return self._caller.pages(Listing("/app/feedbacks", {"limit": limit}, _feedbacks, numbered))

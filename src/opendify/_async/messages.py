@@ -1,0 +1,65 @@
+"""Messages of a conversation, and what could be asked next."""
+
+from __future__ import annotations
+
+from .._call import Call, path
+from .._page import Listing, before_first, read_page
+from ..types.message import Message
+from ._caller import AsyncCaller
+from ._pages import AsyncPages
+
+__all__ = ["AsyncMessages"]
+
+_messages = read_page(Message)
+_questions = read_page(str)
+
+Questions = list[str]
+
+
+class AsyncMessages:
+    """Messages of chat apps, agents and chatflows."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+
+    def list(
+        self, conversation_id: str, *, user: str | None = None, limit: int | None = None
+    ) -> AsyncPages[Message]:
+        """The messages of a conversation. Iterated, the newest comes first; within a page, the oldest.
+
+        `limit`: how many a page, 1 to 100; 20 if left out.
+
+        Raises `NotFoundError` if the end user has no such conversation.
+
+        >>> async def last_answer(dify: AsyncDify, conversation_id: str) -> str:
+        ...     async for message in dify.messages.list(conversation_id, user="ada"):
+        ...         return message.answer
+        ...     return ""
+        """
+        return self._caller.pages(
+            Listing(
+                "/messages",
+                {"conversation_id": conversation_id, "user": self._caller.named(user), "limit": limit},
+                _messages,
+                before_first(lambda message: message.id),
+                newest_first=True,
+            )
+        )
+
+    async def suggested(self, message_id: str, *, user: str | None = None) -> Questions:
+        """Questions that the end user could ask after this answer. The app must have them switched on.
+
+        Raises `BadRequestError` where they are off, `NotFoundError` for a message that is not there.
+
+        >>> async def next_questions(dify: AsyncDify, message_id: str) -> list[str]:
+        ...     return await dify.messages.suggested(message_id, user="ada")
+        """
+        told = await self._caller.send(
+            Call(
+                method="GET",
+                path=path("/messages/{}/suggested", message_id),
+                query={"user": self._caller.named(user)},
+                read=_questions,
+            )
+        )
+        return told.data
