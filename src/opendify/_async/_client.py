@@ -14,6 +14,7 @@ from ._caller import AsyncCaller
 from ._transport import AsyncHttpxTransport, AsyncTransport
 from .annotations import AsyncAnnotations
 from .app import AsyncApp
+from .audio import AsyncAudio
 from .chat import AsyncChat
 from .completion import AsyncCompletion
 from .conversations import AsyncConversations
@@ -165,6 +166,7 @@ class AsyncDify(_AsyncClient):
         super()._use(caller)
         self.annotations = AsyncAnnotations(caller)
         self.app = AsyncApp(caller)
+        self.audio = AsyncAudio(caller)
         self.chat = AsyncChat(caller)
         self.completion = AsyncCompletion(caller)
         self.conversations = AsyncConversations(caller)

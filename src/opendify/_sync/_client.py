@@ -15,6 +15,7 @@ from ._caller import Caller
 from ._transport import HttpxTransport, Transport
 from .annotations import Annotations
 from .app import App
+from .audio import Audio
 from .chat import Chat
 from .completion import Completion
 from .conversations import Conversations
@@ -164,6 +165,7 @@ class Dify(_Client):
         super()._use(caller)
         self.annotations = Annotations(caller)
         self.app = App(caller)
+        self.audio = Audio(caller)
         self.chat = Chat(caller)
         self.completion = Completion(caller)
         self.conversations = Conversations(caller)

@@ -1,11 +1,12 @@
 # Made from _async/files.py by scripts/unasync.py: edit that file, not this one.
-"""Files: hand them to Dify, to name them in a message afterwards."""
+"""Files: hand them to Dify, to name them in a message afterwards, and get them back."""
 
 from __future__ import annotations
 
-from .._call import Call, Form, read_as
+from .._call import Call, FileCall, Form, path, read_as
 from ..types.files import UploadedFile
 from ._caller import Caller
+from ._download import Download
 from ._upload import FileContent, file_part
 
 __all__ = ["Files"]
@@ -48,5 +49,27 @@ class Files:
                 path="/files/upload",
                 form=Form({"user": self._caller.named(user)}, part),
                 read=_uploaded,
+            )
+        )
+
+    def preview(
+        self, file_id: str, *, as_attachment: bool | None = None, user: str | None = None
+    ) -> Download:
+        """A file that a message of this app has, sent or answered with: its bytes, to read or to save.
+
+        `file_id`: of the upload; listed messages tell it as `upload_file_id`. `as_attachment=True` asks for
+        headers by which a browser saves the file.
+
+        Raises, when it is read: `NotFoundError` for a file that is not there or that no message has yet,
+        `PermissionDeniedError` for one of another app's messages.
+
+        >>> def keep(dify: Dify, file_id: str, folder: Path) -> Path:
+        ...     return dify.files.preview(file_id, user="ada").save(folder / "picture.png")
+        """
+        return self._caller.download(
+            FileCall(
+                method="GET",
+                path=path("/files/{}/preview", file_id),
+                query={"as_attachment": as_attachment, "user": user or self._caller.user},
             )
         )
