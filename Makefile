@@ -1,11 +1,13 @@
 # Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
-.PHONY: help run test check bench endurance format setup
+.PHONY: help run test check docs bench endurance format setup
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 # The version check of the pyright wrapper asks the network; what is installed is what constraints.txt says.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# The theme warns of mkdocs 2 at every build; pyproject.toml keeps to 1.
+export NO_MKDOCS_2_WARNING := 1
 
 # What a client with the openai package of 1.x would notice.
 OPENAI_1_TESTS := $(addprefix tests/gateway/test_,$(addsuffix .py,chat_completions memory_modes files_in models identity))
@@ -28,6 +30,10 @@ check: .venv/.dev ## Format, lint, types, generated files, documents and the hou
 	$(BIN)/python scripts/unasync.py --check
 	$(BIN)/python scripts/documents.py --check
 	$(BIN)/pytest -q tests/test_house_rules.py tests/test_docs.py
+
+docs: .venv/.dev ## Build the site of the documents and the reference into site/.
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html, or: $(BIN)/mkdocs serve"
 
 bench: .venv/.dev ## Measure the gateway.
 	$(BIN)/python -m benchmarks $(ARGS)

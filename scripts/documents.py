@@ -1,7 +1,8 @@
-"""Write into the documents what the code itself can say: every setting with its default, every command.
+"""Write into the documents what the code itself can say: settings with their defaults, commands, operations.
 
-`python scripts/documents.py` writes .env.example, opendify.example.toml and the parts of docs/settings.md and
-docs/cli.md between their marks; with `--check` it only says which of them are not up to date, and exits 1.
+`python scripts/documents.py` writes .env.example, opendify.example.toml and the parts of docs/settings.md,
+docs/cli.md and docs/coverage.md between their marks; with `--check` it only says which of them are not up to
+date, and exits 1.
 """
 
 import inspect
@@ -15,6 +16,7 @@ import typer.main
 from pydantic import BaseModel
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
+from opendify._operations import GROUPS, OPERATIONS, Row
 from opendify.cli.commands import app
 from opendify.gateway.settings import AppTable, ClientTable, ServerTable, Setting, Settings, settings_of
 
@@ -173,6 +175,58 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
+APPS = {
+    "chat": "chatbot",
+    "agent-chat": "agent",
+    "advanced-chat": "chatflow",
+    "agent": "New Agent",
+    "completion": "text generator",
+    "workflow": "workflow",
+}
+
+
+def in_reference(method: str) -> str:
+    """A method as `chat.send`, with a link to its place in the reference."""
+    noun, _, verb = method.partition(".")
+    kind = "".join(word.capitalize() for word in noun.split("_"))
+    of_app = noun == "server" or any(method in row.methods for row in OPERATIONS if row.modes)
+    page = "apps" if of_app else "knowledge"
+    return f"[`{method}`](reference/{page}.md#opendify._sync.{noun}.{kind}.{verb})"
+
+
+def table(rows: tuple[Row, ...]) -> Iterator[str]:
+    """The rows of a group of operations, with the kinds of app where there are any."""
+    of_apps = any(row.modes for row in rows)
+    yield f"| operation | in Python | {'apps | ' if of_apps else ''}since |"
+    yield f"|---|---|{'---|' if of_apps else ''}---|"
+    for row in rows:
+        methods = " ".join(in_reference(method) for method in row.methods)
+        modes = "all" if len(row.modes) == len(APPS) else ", ".join(APPS[mode] for mode in row.modes)
+        yield f"| `{row.method} {row.path}` | {methods} | {f'{modes} | ' if of_apps else ''}{row.since} |"
+
+
+def coverage_page() -> str:
+    """The tables of docs/coverage.md."""
+    of_apps = [row for row in OPERATIONS if row.modes]
+    assert set(APPS) == {mode for row in of_apps for mode in row.modes}, "every kind of app has a column"
+    of_knowledge = [row for row in OPERATIONS if not row.modes and row.path != "/"]
+    without_key = [row for row in OPERATIONS if row.path == "/"]
+    lines = ["| key | kind of app | operations |", "|---|---|--:|"]
+    for mode, name in APPS.items():
+        count = sum(mode in row.modes for row in of_apps)
+        lines.append(f"| of an app (`Dify`) | {name}: `{mode}` | {count} |")
+    lines += [
+        f"| of an app (`Dify`) | any of them | {len(of_apps)} |",
+        f"| of a workspace's datasets (`Knowledge`) | | {len(of_knowledge)} |",
+        f"| none needed (both clients) | | {len(without_key)} |",
+        f"| **all** | | **{len(OPERATIONS)}** |",
+        "",
+    ]
+    for group, rows in GROUPS.items():
+        lines += [f"## {group}", "", *table(rows), ""]
+    return "\n".join(lines)
+
+
 def between_marks(page: Path, text: str) -> str:
     """The page with `text` in place of what stands between its marks."""
     before, mark, rest = page.read_text("utf-8").partition(START)
@@ -191,6 +245,7 @@ def main() -> None:
         ROOT / "opendify.example.toml": toml_example(),
         ROOT / "docs/settings.md": between_marks(ROOT / "docs/settings.md", settings_page()),
         ROOT / "docs/cli.md": between_marks(ROOT / "docs/cli.md", cli_page()),
+        ROOT / "docs/coverage.md": between_marks(ROOT / "docs/coverage.md", coverage_page()),
     }
     stale = [page for page, text in documents.items() if not page.exists() or page.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:

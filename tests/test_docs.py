@@ -25,7 +25,7 @@ from opendify.simulator import Simulator
 from servers import Gateway, running_gateway
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)(?P<more>[^\n]*)\n(?P<text>.*?)^(?P=indent)```", re.M | re.S
 )
@@ -157,6 +157,8 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         if "://" in target or target.startswith("mailto:"):
             continue
         there = page.parent / unquote(target) if target else page
+        if there.exists() and anchor.startswith("opendify."):
+            continue  # a place in the reference, which is there once the site is built: tests/test_site.py
         if not there.exists() or (anchor and anchor not in _anchors(there)):
             lost.append(link["target"])
     assert lost == []

@@ -13,7 +13,11 @@ from opendify.simulator.nodes import LLM, Answer, End, Node, Start
 from opendify.simulator.wire import array, mapping
 
 Behaviour = Literal["1.12", "1.16"]
+"""Which Dify to be."""
+
 Mode = Literal["chat", "agent-chat", "advanced-chat", "completion", "workflow", "agent"]
+"""The kind of app; "agent" is the New Agent of Dify 1.16."""
+
 FieldType = Literal[
     "text-input", "paragraph", "select", "number", "checkbox", "json_object", "file", "file-list"
 ]
