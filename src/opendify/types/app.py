@@ -50,11 +50,16 @@ class AppInfo(Model):
 class FormField(_Settings):
     """One field of the form that an app asks for before the first message, or a workflow's input."""
 
-    type: Literal["text-input", "paragraph", "select", "number", "checkbox", "file", "file-list"] | str
+    type: (
+        Literal["text-input", "paragraph", "select", "number", "checkbox", "file", "file-list", "json_object"]
+        | str
+    )
     variable: str
     """The name to use in `inputs`."""
     label: str = ""
     required: bool = False
+    hide: bool = False
+    """Not asked for by the app's own page; a value can be sent all the same."""
     max_length: int | None = None
     """Characters; for "file-list": files."""
     options: list[str] = []
