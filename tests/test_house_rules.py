@@ -19,12 +19,12 @@ UPPER_ROOMS = ("gateway", "simulator", "cli")  # all else in src/opendify is the
 
 # What reaches outside of the process, and the rooms that may use it: paths under src/opendify, a folder with
 # all that is in it.
-TRANSPORTS = ("_async/_transport.py", "_sync/_transport.py", "aiohttp.py")
+TRANSPORTS = ("_async/_httpx.py", "_sync/_httpx.py", "aiohttp.py")
 IO_MODULES = {
     "aiohttp": ("aiohttp.py", "simulator"),
     "http.client": (),
     "http.server": (),
-    "httpx2": ("_async/_transport.py", "_sync/_transport.py", "cli"),
+    "httpx2": ("_async/_httpx.py", "_sync/_httpx.py", "cli"),
     "multiprocessing": ("gateway/server.py",),
     "requests": (),
     "socket": ("gateway/server.py", "simulator", "cli", *TRANSPORTS),

@@ -6,43 +6,53 @@
 ...         return dify.chat.send(query="Hello", user="ada").answer
 """
 
-from ._async._client import AsyncDify, AsyncKnowledge
-from ._async._download import AsyncDownload
-from ._async._pages import AsyncPages
-from ._async._stream import AsyncStream
-from ._async._transport import AsyncHttpxTransport, AsyncRequest, AsyncResponse, AsyncTransport
-from ._call import Reply, Timeout
-from ._errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ConflictError,
-    DifyError,
-    MalformedStreamError,
-    MethodNotAllowedError,
-    ModelError,
-    NotFoundError,
-    PayloadTooLargeError,
-    PermissionDeniedError,
-    PreconditionFailedError,
-    ProviderUnavailableError,
-    QuotaExceededError,
-    RateLimitError,
-    ResponseError,
-    ServerError,
-    StreamError,
-    TruncatedStreamError,
-    UnsupportedMediaTypeError,
-    WorkflowFailedError,
-)
-from ._page import Page
-from ._sync._client import Dify, Knowledge
-from ._sync._download import Download
-from ._sync._pages import Pages
-from ._sync._stream import Stream
-from ._sync._transport import HttpxTransport, Request, Response, Transport
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import types
+from ._lazy import find
+
+if TYPE_CHECKING:
+    from ._async._client import AsyncDify, AsyncKnowledge
+    from ._async._download import AsyncDownload
+    from ._async._httpx import AsyncHttpxTransport
+    from ._async._pages import AsyncPages
+    from ._async._stream import AsyncStream
+    from ._async._transport import AsyncRequest, AsyncResponse, AsyncTransport
+    from ._call import Reply, Timeout
+    from ._errors import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConflictError,
+        DifyError,
+        MalformedStreamError,
+        MethodNotAllowedError,
+        ModelError,
+        NotFoundError,
+        PayloadTooLargeError,
+        PermissionDeniedError,
+        PreconditionFailedError,
+        ProviderUnavailableError,
+        QuotaExceededError,
+        RateLimitError,
+        ResponseError,
+        ServerError,
+        StreamError,
+        TruncatedStreamError,
+        UnsupportedMediaTypeError,
+        WorkflowFailedError,
+    )
+    from ._page import Page
+    from ._sync._client import Dify, Knowledge
+    from ._sync._download import Download
+    from ._sync._httpx import HttpxTransport
+    from ._sync._pages import Pages
+    from ._sync._stream import Stream
+    from ._sync._transport import Request, Response, Transport
 
 __all__ = [
     "APIConnectionError",
@@ -89,4 +99,16 @@ __all__ = [
     "TruncatedStreamError",
     "UnsupportedMediaTypeError",
     "WorkflowFailedError",
+    "types",
 ]
+
+# Where the names above are, in the order in which it is looked for them: who works with `Dify` alone never
+# loads the async half, and the other way round.
+_SHARED = ("_errors", "_call", "_page")
+_TWINS = ("_transport", "_stream", "_pages", "_download", "_client", "_httpx")
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("Async"):
+        return find(__name__, name, __all__, [f"_async.{home}" for home in _TWINS])
+    return find(__name__, name, __all__, [*_SHARED, *(f"_sync.{home}" for home in _TWINS)])

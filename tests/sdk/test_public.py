@@ -19,12 +19,23 @@ from opendify.types._model import Model
 
 @pytest.mark.parametrize("module", [opendify, opendify.types])
 def test_what_is_exported_is_listed_in_order_and_has_a_docstring(module: ModuleType) -> None:
-    public = {name for name, value in vars(module).items() if name[0] != "_" and not inspect.ismodule(value)}
-    assert set(module.__all__) == public - {"aiohttp", "types"}
     assert list(module.__all__) == sorted(module.__all__)
     for name in module.__all__:
         value = getattr(module, name)
         assert not inspect.isclass(value) or value.__doc__, name
+    assert not hasattr(module, "Nothing")
+
+
+def test_one_half_of_the_sdk_is_not_loaded_for_the_other_nor_httpx2_before_it_is_needed() -> None:
+    code = (
+        "import sys; from opendify import {}; "
+        "print('opendify._{}._client' in sys.modules, 'httpx2' in sys.modules)"
+    )
+    for name, other in (("Dify", "async"), ("AsyncDify", "sync")):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(name, other)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize("client", [AsyncDify, Dify])

@@ -5,25 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from .._call import Operation, QueryValue, Reply, Timeout, api_url
 from .._sse import MAX_EVENT_BYTES
 from ._caller import AsyncCaller
-from ._transport import AsyncHttpxTransport, AsyncTransport
-from .annotations import AsyncAnnotations
-from .app import AsyncApp
-from .audio import AsyncAudio
-from .chat import AsyncChat
-from .completion import AsyncCompletion
-from .conversations import AsyncConversations
-from .end_users import AsyncEndUsers
-from .feedback import AsyncFeedbacks
-from .files import AsyncFiles
-from .messages import AsyncMessages
-from .server import AsyncServer
-from .workflows import AsyncWorkflows
+from ._transport import AsyncTransport
+
+if TYPE_CHECKING:
+    from .annotations import AsyncAnnotations
+    from .app import AsyncApp
+    from .audio import AsyncAudio
+    from .chat import AsyncChat
+    from .completion import AsyncCompletion
+    from .conversations import AsyncConversations
+    from .end_users import AsyncEndUsers
+    from .feedback import AsyncFeedbacks
+    from .files import AsyncFiles
+    from .messages import AsyncMessages
+    from .server import AsyncServer
+    from .workflows import AsyncWorkflows
 
 __all__ = ["AsyncDify", "AsyncKnowledge"]
 
@@ -51,23 +54,26 @@ class _AsyncClient:
         root = api_url(base_url or os.environ.get("DIFY_API_BASE") or DEFAULT_BASE_URL)
         self._owned: AsyncTransport | None = None
         if transport is None:
+            from ._httpx import AsyncHttpxTransport
+
             transport = self._owned = AsyncHttpxTransport()
-        self._use(
-            AsyncCaller(
-                transport=transport,
-                root=root,
-                api_key=key,
-                user=user,
-                timeout=timeout or Timeout(),
-                max_retries=max_retries,
-                max_event_bytes=max_event_bytes,
-                headers=dict(headers or {}),
-            )
+        self._caller = AsyncCaller(
+            transport=transport,
+            root=root,
+            api_key=key,
+            user=user,
+            timeout=timeout or Timeout(),
+            max_retries=max_retries,
+            max_event_bytes=max_event_bytes,
+            headers=dict(headers or {}),
         )
 
-    def _use(self, caller: AsyncCaller) -> None:
-        self._caller = caller
-        self.server = AsyncServer(caller)
+    @cached_property
+    def server(self) -> AsyncServer:
+        """Which Dify this is."""
+        from .server import AsyncServer
+
+        return AsyncServer(self._caller)
 
     def with_options(
         self,
@@ -91,17 +97,15 @@ class _AsyncClient:
         old = self._caller
         copy = object.__new__(type(self))
         copy._owned = None
-        copy._use(
-            replace(
-                old,
-                api_key=old.api_key if api_key is None else _checked_key(api_key, self._KEY_VARIABLE),
-                root=old.root if base_url is None else api_url(base_url),
-                user=old.user if user is None else user,
-                timeout=old.timeout if timeout is None else timeout,
-                max_retries=old.max_retries if max_retries is None else max_retries,
-                headers=old.headers if headers is None else {**old.headers, **headers},
-                max_event_bytes=old.max_event_bytes if max_event_bytes is None else max_event_bytes,
-            )
+        copy._caller = replace(
+            old,
+            api_key=old.api_key if api_key is None else _checked_key(api_key, self._KEY_VARIABLE),
+            root=old.root if base_url is None else api_url(base_url),
+            user=old.user if user is None else user,
+            timeout=old.timeout if timeout is None else timeout,
+            max_retries=old.max_retries if max_retries is None else max_retries,
+            headers=old.headers if headers is None else {**old.headers, **headers},
+            max_event_bytes=old.max_event_bytes if max_event_bytes is None else max_event_bytes,
         )
         return copy
 
@@ -162,19 +166,82 @@ class AsyncDify(_AsyncClient):
 
     _KEY_VARIABLE = "DIFY_API_KEY"
 
-    def _use(self, caller: AsyncCaller) -> None:
-        super()._use(caller)
-        self.annotations = AsyncAnnotations(caller)
-        self.app = AsyncApp(caller)
-        self.audio = AsyncAudio(caller)
-        self.chat = AsyncChat(caller)
-        self.completion = AsyncCompletion(caller)
-        self.conversations = AsyncConversations(caller)
-        self.end_users = AsyncEndUsers(caller)
-        self.feedback = AsyncFeedbacks(caller)
-        self.files = AsyncFiles(caller)
-        self.messages = AsyncMessages(caller)
-        self.workflows = AsyncWorkflows(caller)
+    @cached_property
+    def annotations(self) -> AsyncAnnotations:
+        """Answers kept ready for questions, and when they are given."""
+        from .annotations import AsyncAnnotations
+
+        return AsyncAnnotations(self._caller)
+
+    @cached_property
+    def app(self) -> AsyncApp:
+        """What the app is, asks for and allows."""
+        from .app import AsyncApp
+
+        return AsyncApp(self._caller)
+
+    @cached_property
+    def audio(self) -> AsyncAudio:
+        """Speech to text, and text to speech."""
+        from .audio import AsyncAudio
+
+        return AsyncAudio(self._caller)
+
+    @cached_property
+    def chat(self) -> AsyncChat:
+        """Chat apps, agents and chatflows."""
+        from .chat import AsyncChat
+
+        return AsyncChat(self._caller)
+
+    @cached_property
+    def completion(self) -> AsyncCompletion:
+        """Text generators."""
+        from .completion import AsyncCompletion
+
+        return AsyncCompletion(self._caller)
+
+    @cached_property
+    def conversations(self) -> AsyncConversations:
+        """Conversations of an end user, and their variables."""
+        from .conversations import AsyncConversations
+
+        return AsyncConversations(self._caller)
+
+    @cached_property
+    def end_users(self) -> AsyncEndUsers:
+        """The end users of the app."""
+        from .end_users import AsyncEndUsers
+
+        return AsyncEndUsers(self._caller)
+
+    @cached_property
+    def feedback(self) -> AsyncFeedbacks:
+        """Ratings of answers."""
+        from .feedback import AsyncFeedbacks
+
+        return AsyncFeedbacks(self._caller)
+
+    @cached_property
+    def files(self) -> AsyncFiles:
+        """Files of the end users."""
+        from .files import AsyncFiles
+
+        return AsyncFiles(self._caller)
+
+    @cached_property
+    def messages(self) -> AsyncMessages:
+        """The messages of a conversation."""
+        from .messages import AsyncMessages
+
+        return AsyncMessages(self._caller)
+
+    @cached_property
+    def workflows(self) -> AsyncWorkflows:
+        """Workflows and their runs."""
+        from .workflows import AsyncWorkflows
+
+        return AsyncWorkflows(self._caller)
 
 
 class AsyncKnowledge(_AsyncClient):
@@ -189,9 +256,6 @@ class AsyncKnowledge(_AsyncClient):
     """
 
     _KEY_VARIABLE = "DIFY_DATASET_KEY"
-
-    def _use(self, caller: AsyncCaller) -> None:
-        super()._use(caller)
 
 
 def _checked_key(key: str, variable: str) -> str:

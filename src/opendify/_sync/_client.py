@@ -6,25 +6,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from .._call import Operation, QueryValue, Reply, Timeout, api_url
 from .._sse import MAX_EVENT_BYTES
 from ._caller import Caller
-from ._transport import HttpxTransport, Transport
-from .annotations import Annotations
-from .app import App
-from .audio import Audio
-from .chat import Chat
-from .completion import Completion
-from .conversations import Conversations
-from .end_users import EndUsers
-from .feedback import Feedbacks
-from .files import Files
-from .messages import Messages
-from .server import Server
-from .workflows import Workflows
+from ._transport import Transport
+
+if TYPE_CHECKING:
+    from .annotations import Annotations
+    from .app import App
+    from .audio import Audio
+    from .chat import Chat
+    from .completion import Completion
+    from .conversations import Conversations
+    from .end_users import EndUsers
+    from .feedback import Feedbacks
+    from .files import Files
+    from .messages import Messages
+    from .server import Server
+    from .workflows import Workflows
 
 __all__ = ["Dify", "Knowledge"]
 
@@ -52,23 +55,26 @@ class _Client:
         root = api_url(base_url or os.environ.get("DIFY_API_BASE") or DEFAULT_BASE_URL)
         self._owned: Transport | None = None
         if transport is None:
+            from ._httpx import HttpxTransport
+
             transport = self._owned = HttpxTransport()
-        self._use(
-            Caller(
-                transport=transport,
-                root=root,
-                api_key=key,
-                user=user,
-                timeout=timeout or Timeout(),
-                max_retries=max_retries,
-                max_event_bytes=max_event_bytes,
-                headers=dict(headers or {}),
-            )
+        self._caller = Caller(
+            transport=transport,
+            root=root,
+            api_key=key,
+            user=user,
+            timeout=timeout or Timeout(),
+            max_retries=max_retries,
+            max_event_bytes=max_event_bytes,
+            headers=dict(headers or {}),
         )
 
-    def _use(self, caller: Caller) -> None:
-        self._caller = caller
-        self.server = Server(caller)
+    @cached_property
+    def server(self) -> Server:
+        """Which Dify this is."""
+        from .server import Server
+
+        return Server(self._caller)
 
     def with_options(
         self,
@@ -92,17 +98,15 @@ class _Client:
         old = self._caller
         copy = object.__new__(type(self))
         copy._owned = None
-        copy._use(
-            replace(
-                old,
-                api_key=old.api_key if api_key is None else _checked_key(api_key, self._KEY_VARIABLE),
-                root=old.root if base_url is None else api_url(base_url),
-                user=old.user if user is None else user,
-                timeout=old.timeout if timeout is None else timeout,
-                max_retries=old.max_retries if max_retries is None else max_retries,
-                headers=old.headers if headers is None else {**old.headers, **headers},
-                max_event_bytes=old.max_event_bytes if max_event_bytes is None else max_event_bytes,
-            )
+        copy._caller = replace(
+            old,
+            api_key=old.api_key if api_key is None else _checked_key(api_key, self._KEY_VARIABLE),
+            root=old.root if base_url is None else api_url(base_url),
+            user=old.user if user is None else user,
+            timeout=old.timeout if timeout is None else timeout,
+            max_retries=old.max_retries if max_retries is None else max_retries,
+            headers=old.headers if headers is None else {**old.headers, **headers},
+            max_event_bytes=old.max_event_bytes if max_event_bytes is None else max_event_bytes,
         )
         return copy
 
@@ -161,19 +165,82 @@ class Dify(_Client):
 
     _KEY_VARIABLE = "DIFY_API_KEY"
 
-    def _use(self, caller: Caller) -> None:
-        super()._use(caller)
-        self.annotations = Annotations(caller)
-        self.app = App(caller)
-        self.audio = Audio(caller)
-        self.chat = Chat(caller)
-        self.completion = Completion(caller)
-        self.conversations = Conversations(caller)
-        self.end_users = EndUsers(caller)
-        self.feedback = Feedbacks(caller)
-        self.files = Files(caller)
-        self.messages = Messages(caller)
-        self.workflows = Workflows(caller)
+    @cached_property
+    def annotations(self) -> Annotations:
+        """Answers kept ready for questions, and when they are given."""
+        from .annotations import Annotations
+
+        return Annotations(self._caller)
+
+    @cached_property
+    def app(self) -> App:
+        """What the app is, asks for and allows."""
+        from .app import App
+
+        return App(self._caller)
+
+    @cached_property
+    def audio(self) -> Audio:
+        """Speech to text, and text to speech."""
+        from .audio import Audio
+
+        return Audio(self._caller)
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Chat apps, agents and chatflows."""
+        from .chat import Chat
+
+        return Chat(self._caller)
+
+    @cached_property
+    def completion(self) -> Completion:
+        """Text generators."""
+        from .completion import Completion
+
+        return Completion(self._caller)
+
+    @cached_property
+    def conversations(self) -> Conversations:
+        """Conversations of an end user, and their variables."""
+        from .conversations import Conversations
+
+        return Conversations(self._caller)
+
+    @cached_property
+    def end_users(self) -> EndUsers:
+        """The end users of the app."""
+        from .end_users import EndUsers
+
+        return EndUsers(self._caller)
+
+    @cached_property
+    def feedback(self) -> Feedbacks:
+        """Ratings of answers."""
+        from .feedback import Feedbacks
+
+        return Feedbacks(self._caller)
+
+    @cached_property
+    def files(self) -> Files:
+        """Files of the end users."""
+        from .files import Files
+
+        return Files(self._caller)
+
+    @cached_property
+    def messages(self) -> Messages:
+        """The messages of a conversation."""
+        from .messages import Messages
+
+        return Messages(self._caller)
+
+    @cached_property
+    def workflows(self) -> Workflows:
+        """Workflows and their runs."""
+        from .workflows import Workflows
+
+        return Workflows(self._caller)
 
 
 class Knowledge(_Client):
@@ -188,9 +255,6 @@ class Knowledge(_Client):
     """
 
     _KEY_VARIABLE = "DIFY_DATASET_KEY"
-
-    def _use(self, caller: Caller) -> None:
-        super()._use(caller)
 
 
 def _checked_key(key: str, variable: str) -> str:

@@ -1,5 +1,5 @@
 # Made from _async/_transport.py by scripts/unasync.py: edit that file, not this one.
-"""Where bytes leave and come in: what the SDK asks of a transport, and the one over httpx2.
+"""Where bytes leave and come in: what the SDK asks of a transport.
 
 A transport sends one request and hands out the answer chunk by chunk, as the network brings it. It knows
 nothing of Dify, keeps no secret, and lets no exception of its library through: all become
@@ -8,20 +8,13 @@ nothing of Dify, keeps no secret, and lets no exception of its library through: 
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import TracebackType
-from typing import Protocol, Self
-
-import httpx2
+from typing import Protocol
 
 from .._call import Timeout
-from .._errors import APIConnectionError, broken, no_connection, no_connection_in_time, silence
-from .._waiting import Chunks
 
-__all__ = ["HttpxTransport", "Request", "Response", "Transport"]
+__all__ = ["Request", "Response", "Transport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,107 +72,3 @@ class Transport(Protocol):
     def close(self) -> None:
         """Close all connections."""
         ...
-
-
-class HttpxTransport:
-    """The default transport, over httpx2.
-
-    `idle_seconds`: how long an unused connection is kept. The server of a self-hosted Dify (gunicorn)
-    closes one after 2.0 s; a request sent at that moment would be lost, so the default is below. Behind
-    nginx, which keeps them 65 s, more saves connections.
-
-    `trust_env`: follow `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as httpx2 does by itself.
-
-    `verify`: check certificates, as the system trusts them, or as an `ssl.SSLContext` says.
-
-    The number of connections is not limited, so no request waits here for another to end.
-
-    >>> transport = HttpxTransport(idle_seconds=30, trust_env=False)
-    """
-
-    def __init__(
-        self, *, idle_seconds: float = 1.5, trust_env: bool = True, verify: bool | ssl.SSLContext = True
-    ) -> None:
-        self._client = httpx2.Client(
-            limits=httpx2.Limits(
-                max_connections=None, max_keepalive_connections=None, keepalive_expiry=idle_seconds
-            ),
-            # Cookies of one user's answer must not go with another's request.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            trust_env=trust_env,
-            verify=verify,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def open(self, request: Request) -> Response:
-        timeout = httpx2.Timeout(request.timeout.silence, connect=request.timeout.connect, pool=None)
-        sending = self._client.build_request(
-            request.method, request.url, headers=request.headers, content=request.content, timeout=timeout
-        )
-        try:
-            return _HttpxResponse(request, self._client.send(sending, stream=True))
-        except httpx2.HTTPError as error:
-            failure = _translated(error, request)
-        raise failure
-
-    def close(self) -> None:
-        self._client.close()
-
-
-class _HttpxResponse:
-    def __init__(self, request: Request, response: httpx2.Response) -> None:
-        self._request = request
-        self._response = response
-        self._chunks = Chunks(response.iter_bytes())
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-
-    def chunk(self) -> bytes:
-        try:
-            return self._chunks.next()
-        except httpx2.HTTPError as error:
-            failure = _translated(error, self._request)
-        raise failure
-
-    def read(self) -> bytes:
-        chunks: list[bytes] = []
-        while chunk := self.chunk():
-            chunks.append(chunk)
-        return b"".join(chunks)
-
-    def close(self) -> None:
-        try:
-            self._chunks.close()
-        finally:
-            self._response.close()
-
-
-# These fail before a byte of the request is written.
-_NOT_SENT = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.ProxyError,
-    httpx2.UnsupportedProtocol,
-)
-
-
-def _translated(error: httpx2.HTTPError, request: Request) -> APIConnectionError:
-    """The one place where httpx2's exceptions become ours. To be raised outside of its `except`."""
-    if isinstance(error, httpx2.ConnectTimeout):
-        return no_connection_in_time(request.address, request.timeout.connect, error)
-    if isinstance(error, httpx2.TimeoutException):
-        return silence(request.address, request.timeout.silence, error)
-    if isinstance(error, httpx2.ProtocolError):
-        # What follows the colon is the bytes that are wrong: they may be a part of an answer.
-        return broken(request.address, str(error).partition(": ")[0], None)
-    if isinstance(error, _NOT_SENT):
-        return no_connection(request.address, str(error), error)
-    return broken(request.address, str(error) or type(error).__name__, error)
