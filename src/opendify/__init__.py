@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import types
+from . import types as types
 from ._lazy import find
 
 if TYPE_CHECKING:
@@ -99,7 +99,6 @@ __all__ = [
     "TruncatedStreamError",
     "UnsupportedMediaTypeError",
     "WorkflowFailedError",
-    "types",
 ]
 
 # Where the names above are, in the order in which it is looked for them: who works with `Dify` alone never
