@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from opendify.simulator import AppSpec, Field, Moderation, Segment, Tool
+from opendify.simulator import AppSpec, ConversationVariable, Field, Moderation, Segment, Tool
 from opendify.simulator.nodes import (
     LLM,
     Agent,
@@ -89,6 +89,9 @@ def _completion(nickname: str, name: str = "", **more: object) -> AppSpec:
     return AppSpec(nickname, "completion", name or nickname, **({"form": form} | more))  # type: ignore[arg-type]
 
 
+LAST_QUERY = ConversationVariable("last_query", description="last query")
+"""The one conversation variable of the recorded apps."""
+
 _TYPES = ("t", "p", "n", "s", "c", "j", "d")
 _VOICELESS = {"enabled": False, "voice": "", "language": ""}
 
@@ -114,8 +117,6 @@ _APPS = (
         suggested_questions=(),
         features=False,
         uploads=0,
-        annotations={"What is your name?": "Updated annotated answer."},
-        shown={"annotation_reply": {"enabled": False}},
     ),
     _chat("chat_moderation", moderation=_BLOCKED),
     _chat("chat_tts", speech=True),
@@ -159,6 +160,7 @@ _APPS = (
         Answer("Final: {{#llm2.text#}} (must={{#start.must#}})", id="ans2"),
         name="Chatflow with text around the LLM, two LLM nodes and a conversation variable",
         form=(Field("must", required=True, max_length=256),),
+        variables=(LAST_QUERY,),
     ),
     _chatflow("chatflow_error", Start(), Code(error=_BOOM), Answer("before {{#code.result#}}")),
     _chatflow("chatflow_unpublished", published=False),
@@ -266,7 +268,7 @@ _APPS = (
             },
         },
     ),
-    _chat("empty_chat", refuses=_UNPREPARED),
+    _chat("empty_chat", refuses=_UNPREPARED, speech_models=False),
     _agent("empty_agent", refuses=_UNPREPARED),
     _completion("empty_completion", refuses=_UNPREPARED),
     _chatflow("empty_chatflow", Start(), LLM(credentials=False), Answer()),

@@ -24,7 +24,7 @@ FASTER = 20
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _TIMED = re.compile(r"\[\[(slow:\d+|stall|midstall):([\d.]+)\]\]")
-_MADE_UP = {"prog.exe": b"MZ\x90\x00\x03\x00\x00\x00", "big11m.png": 11, "big16m.txt": 16}
+_MADE_UP = {"prog.exe": b"MZ\x90\x00\x03\x00\x00\x00", "big11m.png": 11, "big16m.txt": 16, "big32m.mp3": 32}
 
 WHILE = {
     "chat-stopped-stream": "chat-stop",
@@ -51,8 +51,36 @@ ALIASES = {
 }
 """Recorded ids whose making was not recorded, and the recorded ids of things just like them."""
 
-LATER = {"chat-after-conversation-deleted"}
-"""Exchanges that came after all others of their second."""
+LATER = {
+    "chat-after-conversation-deleted": 1,
+    "feedback-like": 1,
+    "feedback-dislike": 2,
+    "feedbacks-list": 3,
+    "messages-list-with-feedback": 3,
+}
+"""Exchanges that came after all others of their second, and in which order."""
+
+UNRECORDED: dict[str, tuple[dict[str, str], str, str, dict[str, Any]]] = {
+    "annotation-update": (
+        {"id": "5b602a85-45c8-4c9c-a115-ae7c05172d2a"},
+        "chat_plain",
+        "/v1/apps/annotations",
+        {"question": "What is your name?", "answer": "I am an annotated answer."},
+    ),
+    "conversation-variables-bad-name": (
+        {"conversation_id": "71c8a52e-ab57-42f1-8bc2-e91698a07775"},
+        "chatflow_multi",
+        "/v1/chat-messages",
+        {"query": "hello", "inputs": {"must": "yes"}, "user": "mv"},
+    ),
+    "workflow-ping": (
+        {"workflow_run_id": "cdcbb1dc-2a8f-4a43-9c60-dbf854124e30"},
+        "workflow",
+        "/v1/workflows/run",
+        {"inputs": {"text": "hello flow"}, "user": "alice"},
+    ),
+}
+"""What was made before an exchange and not recorded: its id, and how the simulator is asked to make it."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +114,7 @@ class Recording:
         if self.request["url"].endswith("/files/upload"):
             return when, -1, self.name
         rank = ("POST", "GET", "OPTIONS", "PUT", "DELETE").index(self.request["method"])
-        return when, rank + 10 * (self.name in LATER), self.name
+        return when, rank + 10 * LATER.get(self.name, 0), self.name
 
 
 def names() -> list[str]:
@@ -119,6 +147,8 @@ class Player:
 
     async def play(self, recording: Recording, during: Recording | None = None) -> None:
         """Play one exchange, and another one in its midst."""
+        if recording.name in UNRECORDED:
+            await self._make(*UNRECORDED[recording.name])
         async with asked(self._port, self._request(recording)) as reply:
             await reply.head()
             asking = None
@@ -132,6 +162,14 @@ class Player:
                 await asking
         self.replies[recording.name] = reply.exchange
         self._learn(recording.exchange.chunks, reply.exchange.chunks)
+
+    async def _make(self, ids: dict[str, str], app: str, target: str, body: dict[str, Any]) -> None:
+        """Make what was not recorded, so that what follows is about something."""
+        head = {"Authorization": f"Bearer {self._keys[app]}", "Content-Type": "application/json"}
+        async with asked(self._port, written("POST", target, head, json.dumps(body).encode())) as reply:
+            await reply.head()
+            made = json.loads((await reply.rest()).body)
+        self._ids |= {recorded: made[name] for name, recorded in ids.items()}
 
     def _learn(self, recorded: list[bytes], ours: list[bytes]) -> None:
         """Which of our ids stands for which recorded one."""

@@ -14,6 +14,7 @@ if find_spec("aiohttp") is None:
     )
 
 from opendify.simulator.apps import AppSpec, Behaviour, Field, Mode, Moderation, Segment, Tool
+from opendify.simulator.conversation_variables import ConversationVariable
 from opendify.simulator.counts import Counts, GenerationRequest
 from opendify.simulator.defaults import default_apps
 from opendify.simulator.simulator import Simulator, serve
@@ -21,6 +22,7 @@ from opendify.simulator.simulator import Simulator, serve
 __all__ = [
     "AppSpec",
     "Behaviour",
+    "ConversationVariable",
     "Counts",
     "Field",
     "GenerationRequest",

@@ -21,7 +21,7 @@ _SENT = (
 
 def steps(turn: Turn) -> Steps:
     """The events of one turn: a round that calls a tool, if one is called, and a round that answers."""
-    preset = chat.blocked_input(turn) or turn.spec.annotations.get(turn.query)
+    preset = chat.preset_answer(turn)
     if preset is not None:
         yield from chat.say_preset(turn, preset)
         return

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
+from opendify.simulator.conversation_variables import ConversationVariable
 from opendify.simulator.errors import invalid
 from opendify.simulator.files import LIMITS, File
 from opendify.simulator.nodes import LLM, Answer, End, Node, Start
@@ -227,9 +228,12 @@ class AppSpec:
         tools: of an agent.
         strategy: how an agent calls them.
         knowledge: what the app cites.
-        annotations: questions that are answered from the owner's notes, without a model.
+        annotations: questions that are answered from the owner's notes, without a model, and the answers.
+            More can be added over the API.
         moderation: words that are blocked.
         speech: the answer is also spoken: tts_message events, which may come after the end of the answer.
+        speech_models: False: the workspace has no models that speak or listen.
+        variables: of its conversations: a chatflow keeps them from turn to turn.
         max_active_requests: answers at once; 0: as many as come.
         graph: the nodes of an advanced-chat or workflow app; start, model and answer (or end) if not given.
         refuses: the status, code and message with which it refuses every generation, as an app with a
@@ -265,6 +269,8 @@ class AppSpec:
     annotations: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
     moderation: Moderation = Moderation()
     speech: bool = False
+    speech_models: bool = True
+    variables: tuple[ConversationVariable, ...] = ()
     max_active_requests: int = 0
     graph: tuple[Node, ...] = ()
     refuses: tuple[int, str, str] | None = None
@@ -294,6 +300,11 @@ class AppSpec:
     def title(self) -> str:
         """The app's name."""
         return self.name or f"Simulated {self.nickname.replace('-', ' ').replace('_', ' ').title()}"
+
+    @property
+    def suggests(self) -> bool:
+        """Are questions suggested after an answer?"""
+        return self.features and self.mode not in ("completion", "workflow")
 
     @property
     def id(self) -> str:
@@ -339,8 +350,12 @@ class AppSpec:
             "author_name": self.author,
         }
 
-    def parameters(self) -> dict[str, object]:
-        """`GET /parameters`. `features` False is an app on which nobody switched anything on."""
+    def parameters(self, *, annotated: bool) -> dict[str, object]:
+        """`GET /parameters`. `features` False is an app on which nobody switched anything on.
+
+        Args:
+            annotated: its annotations are given as answers.
+        """
         on = {"enabled": self.features}
         graph = self.mode in GRAPH_MODES
         voice: dict[str, object] = {"language": "en-US", "voice": "alloy"} if self.features else {}
@@ -352,13 +367,11 @@ class AppSpec:
         return {
             "opening_statement": self.opening_statement,
             "suggested_questions": list(self.suggested_questions),
-            "suggested_questions_after_answer": {
-                "enabled": self.features and self.mode not in ("completion", "workflow")
-            },
+            "suggested_questions_after_answer": {"enabled": self.suggests},
             "speech_to_text": on,
             "text_to_speech": {**on, **voice},
             "retriever_resource": on,
-            "annotation_reply": {"enabled": bool(self.annotations)},
+            "annotation_reply": {"enabled": annotated},
             "more_like_this": {"enabled": self.features and self.mode == "completion"},
             "user_input_form": [field.json(self.mode) for field in self.form],
             "sensitive_word_avoidance": moderation,

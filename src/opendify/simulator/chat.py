@@ -14,7 +14,7 @@ from opendify.simulator.wire import Step, error_event
 
 def steps(turn: Turn) -> Steps:
     """The events of one turn of a chat or completion app."""
-    preset = blocked_input(turn) or turn.spec.annotations.get(turn.query)
+    preset = preset_answer(turn)
     if preset is not None:
         yield from say_preset(turn, preset)
         return
@@ -61,16 +61,16 @@ def end(turn: Turn, answer: str, usage: dict[str, object]) -> Iterator[Step]:
 
 def metadata(turn: Turn, usage: dict[str, object], retriever_from: str = "api") -> dict[str, object]:
     """The `metadata` of an answer."""
-    hit = turn.query in turn.spec.annotations
+    reply = _annotation_reply(turn)
     resources = turn.spec.cited(turn.question, retriever_from) if turn.message else []
     if "cite" in turn.asked and not resources:
         resources = turn.spec.citations(turn.asked.text("cite"), retriever_from)
     if turn.message is not None:
         turn.message.retriever_resources = resources
     if turn.spec.mode == "agent":  # a New Agent's has fewer fields (reference of Dify 1.16)
-        return {"annotation_reply": _annotation(turn), "usage": usage} if hit else {"usage": usage}
+        return {"annotation_reply": reply, "usage": usage} if reply else {"usage": usage}
     return {
-        "annotation_reply": _annotation(turn) if hit else None,
+        "annotation_reply": reply,
         "retriever_resources": resources,
         "usage": usage,
     }
@@ -100,10 +100,12 @@ def failed(turn: Turn, failure: Failure) -> bytes:
     return error_event(turn.envelope, failure.code, failure.status, failure.message)
 
 
-def blocked_input(turn: Turn) -> str | None:
-    """What is said instead of asking the model, if the question holds a blocked word."""
+def preset_answer(turn: Turn) -> str | None:
+    """What is said instead of asking the model: the question holds a blocked word, or has an annotation."""
     moderation = turn.spec.moderation
-    return moderation.input_reply if any(word in turn.question for word in moderation.inputs) else None
+    if any(word in turn.question for word in moderation.inputs):
+        return moderation.input_reply
+    return turn.annotation.answer if turn.annotation else None
 
 
 def blocked_output(turn: Turn, said: str) -> str | None:
@@ -117,8 +119,10 @@ def _writer(turn: Turn, name: str) -> Callable[[str], bytes]:
     )
 
 
-def _annotation(turn: Turn) -> dict[str, object]:
-    return {"id": turn.spec.id, "account": {"id": turn.spec.id, "name": turn.spec.author}}
+def _annotation_reply(turn: Turn) -> dict[str, object] | None:
+    if turn.annotation is None:
+        return None
+    return {"id": turn.annotation.id, "account": {"id": turn.spec.id, "name": turn.spec.author}}
 
 
 _EMPTY = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
+from opendify.simulator.conversation_variables import ConversationVariable
 from opendify.simulator.errors import not_exists
 from opendify.simulator.files import File
 from opendify.simulator.model import Said
@@ -38,9 +40,26 @@ class MessageFile:
 
 
 @dataclass(slots=True)
-class Message:
-    """One turn: a question and its answer."""
+class Feedback:
+    """What a user thinks of an answer."""
 
+    rating: str
+    content: str | None
+    id: str = field(default_factory=lambda: str(uuid4()))
+    created_at: float = field(default_factory=time.time)
+    updated_at: float = field(default_factory=time.time)
+
+
+@dataclass(slots=True)
+class Message:
+    """One turn: a question and its answer.
+
+    Args:
+        conversation_id: completion apps have conversations too, which nobody sees.
+    """
+
+    user: str
+    conversation_id: str
     query: str
     inputs: dict[str, object]
     id: str = field(default_factory=lambda: str(uuid4()))
@@ -51,6 +70,7 @@ class Message:
     thoughts: list[Thought] = field(default_factory=lambda: list[Thought]())
     files: list[MessageFile] = field(default_factory=lambda: list[MessageFile]())
     retriever_resources: list[dict[str, object]] = field(default_factory=lambda: list[dict[str, object]]())
+    feedback: Feedback | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +84,7 @@ class Conversation:
     created_at: int = field(default_factory=lambda: int(time.time()))
     updated_at: int = field(default_factory=lambda: int(time.time()))
     messages: list[Message] = field(default_factory=lambda: list[Message]())
+    variables: list[ConversationVariable] = field(default_factory=lambda: list[ConversationVariable]())
 
     def history(self) -> tuple[Said, ...]:
         """The earlier turns as a model sees them. A message without an answer is left out, as in Dify."""
@@ -78,15 +99,26 @@ class Conversation:
         return tuple(said)
 
 
+def title(query: str) -> str:
+    """The name that the model gives a conversation, by its first question."""
+    return f"Simulated title: {query[:40]}"
+
+
 class Conversations:
     """The conversations of one app, each visible to its own user only."""
 
     def __init__(self) -> None:
         self._by_user: dict[str, dict[str, Conversation]] = {}
 
-    def start(self, user: str, inputs: dict[str, object], introduction: str) -> Conversation:
+    def start(
+        self,
+        user: str,
+        inputs: dict[str, object],
+        introduction: str,
+        variables: Iterable[ConversationVariable] = (),
+    ) -> Conversation:
         """A new conversation."""
-        conversation = Conversation(inputs, introduction)
+        conversation = Conversation(inputs, introduction, variables=[replace(one) for one in variables])
         self._by_user.setdefault(user, {})[conversation.id] = conversation
         return conversation
 
@@ -105,6 +137,7 @@ class Conversations:
         """All conversations of a user, in the order in which they began."""
         return list(self._by_user.get(user, {}).values())
 
-    def delete(self, user: str, conversation_id: str) -> None:
-        """Forget a conversation; one that is not there, or another user's, is forgotten as well as can be."""
-        self._by_user.get(user, {}).pop(conversation_id, None)
+    def delete(self, user: str, conversation_id: str) -> list[Message]:
+        """Forget a conversation, and give its messages; none if it is not there, or another user's."""
+        found = self._by_user.get(user, {}).pop(conversation_id, None)
+        return [] if found is None else found.messages

@@ -7,6 +7,7 @@ signature.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from opendify.simulator.wire import escaped
@@ -59,6 +60,17 @@ NOT_FOUND_PAGE = (
     "<p>The requested URL was not found on the server. If you entered the URL manually please check your "
     "spelling and try again.</p>\n"
 )
+
+
+class WorkerPage(Page):
+    """What gunicorn answers when Dify's own code fails while the answer goes out; then it hangs up."""
+
+    def __init__(self) -> None:
+        html = (
+            "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n  <body>\n"
+            "    <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n"
+        )
+        super().__init__(500, html, "text/html")
 
 
 def proxy_page(status: int, title: str) -> Page:
@@ -138,7 +150,9 @@ def too_busy(behaviour: str, app_id: str, limit: int) -> Refusal:
 
 def not_exists(what: str, uri: str) -> Refusal:
     """404 for a conversation or message, with the advice that Dify's framework adds to it."""
-    advice = _DID_YOU_MEAN.get(uri)
+    advice = _DID_YOU_MEAN.get(uri) or next(
+        (path for pattern, path in _SIMILAR if re.fullmatch(pattern, uri)), None
+    )
     if advice is None:
         return not_found(f"{what} Not Exists.")
     return not_found(f"{what} Not Exists. You have requested this URI [{uri}] but did you mean {advice} ?")
@@ -157,6 +171,9 @@ _DID_YOU_MEAN = {
     "/v1/conversations": "/v1/conversations or /v1/conversations/<uuid:c_id>/variables/<uuid:variable_id> "
     "or /api/conversations",
 }
+
+_SIMILAR = ((r"/v1/conversations/[^/]+/variables", "/v1/conversations/<uuid:c_id>/variables"),)
+"""Paths with an id, and what the advice names for them."""
 
 SCRIPTED: dict[str, Callable[[], Refusal]] = {
     "401": lambda: unauthorized("Access token is invalid"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opendify.simulator.errors import SCRIPTED, Refusal
+from opendify.simulator.errors import SCRIPTED, invalid
 from opendify.simulator.model import Directives
 from opendify.simulator.turns import Steps, Stopped
 from opendify.simulator.wire import Signal, Step
@@ -25,11 +25,19 @@ MALFORMED = {
 _UNKNOWN = b'data: {"event":"parallel_branch_started","data":{"parallel_id":"p","branches":[1,2]}}\n\n'
 
 
-def refusal(asked: Directives) -> Refusal | None:
-    """The reply that `[[http:KIND]]` asks for instead of a run."""
-    if "http" not in asked:
-        return None
-    return SCRIPTED[asked.text("http", "500")]()
+def directives(text: str) -> Directives:
+    """The directives of a question, or of a text to be spoken.
+
+    Raises:
+        Refusal: one that cannot be read, or the one that `[[http:KIND]]` asks for.
+    """
+    asked = Directives(text)
+    mistake = asked.mistake()
+    if mistake is not None:
+        raise invalid(mistake)
+    if "http" in asked:
+        raise SCRIPTED[asked.text("http", "500")]()
+    return asked
 
 
 def broken(steps: Steps, asked: Directives) -> Steps:

@@ -148,6 +148,10 @@ class Files:
             return None
         return (self._made if made else self._uploaded).get(file_id)
 
+    def uploaded(self, file_id: str) -> File | None:
+        """A file that a user sent."""
+        return self._uploaded.get(file_id)
+
     def attached(self, items: list[dict[str, object]], user: str) -> tuple[File, ...]:
         """The files that a request names, checked as Dify checks them.
 
@@ -249,6 +253,29 @@ def red_square() -> bytes:
     header = (16).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
     pixels = zlib.compress((b"\x00" + b"\xff\x00\x00" * 16) * 16)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def spoken(text: str) -> bytes:
+    """Simulated speech: silence, and a tag that holds what is said. See `heard`."""
+    title = b"TIT2" + _seven_bits(len(text.encode()) + 1) + b"\0\0\x03" + text.encode()
+    return b"ID3\x04\0\0" + _seven_bits(len(title)) + title + SILENCE
+
+
+def heard(content: bytes) -> str:
+    """What a recording says, if it is simulated speech; else only how long it is.
+
+    >>> heard(spoken("Good morning")), heard(b"RIFF")
+    ('Good morning', 'This is a simulated transcript of 4 bytes; nobody listened.')
+    """
+    if content[10:14] != b"TIT2":
+        return f"This is a simulated transcript of {len(content)} bytes; nobody listened."
+    size = sum(byte << 7 * place for place, byte in enumerate(reversed(content[14:18])))
+    return content[21 : 20 + size].decode()
+
+
+def _seven_bits(size: int) -> bytes:
+    """A size as ID3 writes it: four bytes of seven bits."""
+    return bytes(size >> 7 * place & 0x7F for place in (3, 2, 1, 0))
 
 
 SILENCE = (b"\xff\xfb\x90\x64" + bytes(413)) * 4

@@ -20,19 +20,20 @@ from opendify.simulator.turns import Steps, Stopped, Turn
 from opendify.simulator.variables import Selector, Variables
 from opendify.simulator.wire import Step, array, error_event
 from opendify.simulator.work import Ran, work
+from opendify.simulator.workflow_runs import WorkflowRun
 
 
 def steps(turn: Turn) -> Steps:
     """The events of one run of a chatflow or workflow."""
-    blocked = chat.blocked_input(turn) if turn.message else None
-    if blocked is None:
+    preset = chat.preset_answer(turn) if turn.message else None
+    if preset is None:
         yield from GraphRun(turn).steps()
         return
     # No workflow events at all, and the answer in one piece (Dify 1.12.1).
     data = chat.metadata(turn, no_usage(0.0, turn.seconds, 0.0), "workflow")
-    turn.give(blocked, data)
+    turn.give(preset, data)
     envelope, id_ = turn.envelope, turn.message_id
-    yield 0.0, envelope.event("message", id=id_, answer=blocked, from_variable_selector=None)
+    yield 0.0, envelope.event("message", id=id_, answer=preset, from_variable_selector=None)
     yield 0.0, envelope.event("message_end", id=id_, metadata=data, files=list[object]())
 
 
@@ -52,9 +53,15 @@ class GraphRun:
         self.outputs: Mapping[str, object] = {}
         self._spec = turn.spec
         self._chatflow = turn.message is not None
-        self._created_at = int(time.time())
-        self._steps_taken = 0
-        self._exceptions = 0
+        self._run = WorkflowRun(
+            id=turn.run_id,
+            user=turn.user,
+            user_id=turn.user_id,
+            workflow_id=turn.spec.workflow_id,
+            inputs=self._plain({**turn.inputs, **self.system(started=False)}),
+            logged=not self._chatflow,
+        )
+        turn.workflow_runs[self._run.id] = self._run
 
     # the run
 
@@ -64,8 +71,8 @@ class GraphRun:
         started = {
             "id": self.turn.run_id,
             "workflow_id": self._spec.workflow_id,
-            "inputs": self._plain({**self.turn.inputs, **self.system(started=False)}),
-            "created_at": self._created_at,
+            "inputs": self._run.inputs,
+            "created_at": self._run.created_at,
             **reason,
         }
         yield 0.0, self._event("workflow_started", started)
@@ -90,13 +97,13 @@ class GraphRun:
             "sys.workflow_run_id": turn.run_id,
         }
         if turn.conversation is None:
-            return shown | ({"sys.timestamp": self._created_at} if started else {})
+            return shown | ({"sys.timestamp": self._run.created_at} if started else {})
         more = {"sys.conversation_id": turn.conversation.id} if started else {}
         count = {"sys.dialogue_count": len(turn.conversation.messages)}
         return {**shown, "sys.query": turn.query, **more, **count}
 
     def _succeeded(self) -> Iterator[Step]:
-        status = "partial-succeeded" if self._exceptions else "succeeded"
+        status = "partial-succeeded" if self._run.exceptions_count else "succeeded"
         if not self._chatflow:
             yield 0.0, self._finished(status, self.outputs)
             yield from chat.speech(self.turn)
@@ -120,7 +127,7 @@ class GraphRun:
             yield 0.0, self._message_end(self.saying.answer, None)
 
     def _failed(self, error: str) -> Iterator[Step]:
-        self._exceptions += 1
+        self._run.exceptions_count += 1
         yield 0.0, self._finished("failed", {}, error)
         if self._chatflow:
             message = f"Run failed: {error}"
@@ -129,23 +136,27 @@ class GraphRun:
 
     def _finished(self, status: str, outputs: Mapping[str, object], error: str | None = None) -> bytes:
         tokens = self.usage.total_tokens if self.usage and status not in ("stopped", "failed") else 0
+        run = self._run
+        run.status, run.outputs, run.error = status, self._plain(outputs), error
+        run.total_tokens, run.elapsed_time = tokens, round(self.turn.seconds, 6)
+        run.finished_at = int(time.time())
         ended = {
-            "id": self.turn.run_id,
-            "workflow_id": self._spec.workflow_id,
+            "id": run.id,
+            "workflow_id": run.workflow_id,
             "status": status,
-            "outputs": self._plain(outputs),
+            "outputs": run.outputs,
             "error": error,
-            "elapsed_time": round(self.turn.seconds, 6),
+            "elapsed_time": run.elapsed_time,
             "total_tokens": tokens,
-            "total_steps": self._steps_taken,
+            "total_steps": run.total_steps,
         }
-        times = {"created_at": self._created_at, "finished_at": int(time.time())}
+        times = {"created_at": run.created_at, "finished_at": run.finished_at}
         if not self._chatflow:
-            run = {"task_id": self.turn.task_id, "workflow_run_id": self.turn.run_id}
-            self.turn.reply = {**run, "data": {**ended, **times}}
+            ids = {"task_id": self.turn.task_id, "workflow_run_id": run.id}
+            self.turn.reply = {**ids, "data": {**ended, **times}}
         by = {"created_by": {"id": self.turn.user_id, "user": self.turn.user}}
         files = [self.turn.files.plain(file) for file in _files(outputs) if not self._chatflow]
-        exceptions = {"exceptions_count": self._exceptions}
+        exceptions = {"exceptions_count": run.exceptions_count}
         return self._event("workflow_finished", {**ended, **by, **times, **exceptions, "files": files})
 
     def _message_end(self, answer: str, usage: Usage | None) -> bytes:
@@ -161,7 +172,7 @@ class GraphRun:
     # a node
 
     def _one(self, node: Node) -> Steps:
-        self._steps_taken += 1
+        self._run.total_steps += 1
         match node:
             case Iteration():
                 return self._iteration(node)
@@ -175,7 +186,7 @@ class GraphRun:
         yield 0.0, self._node_started(shown)
         ran = yield from work(self, node)
         self.variables.keep(node.id, ran.outputs)
-        self._exceptions += ran.status == "exception"
+        self._run.exceptions_count += ran.status == "exception"
         if ran.status != "failed":
             yield from self.saying.flush()
         yield 0.0, self._node_finished(shown, ran)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from opendify.simulator.errors import internal, invalid, unreadable, unsupported_media_type
 from opendify.simulator.wire import mapping
@@ -32,6 +32,7 @@ def _uuid(message: str) -> AfterValidator:
 
 ResponseMode = Literal["blocking", "streaming"]
 Limit = Annotated[int, Field(ge=1, le=100)]
+Page = Annotated[int, Field(ge=1)]
 OptionalId = Annotated[str | None, _uuid("must be a valid UUID")]
 
 # The names of these classes are part of the messages that users see.
@@ -82,6 +83,100 @@ class MessageListQuery(BaseModel):
     limit: Limit = 20
 
 
+class ConversationRenamePayload(BaseModel):
+    """Body of POST /conversations/{conversation_id}/name."""
+
+    name: str | None = None
+    auto_generate: bool = False
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.auto_generate and not (self.name or "").strip():
+            raise ValueError("name is required when auto_generate is false")
+        return self
+
+
+def _safe(name: str | None) -> str | None:
+    if name is not None and not re.sub(r"[-_.]", "", name).isalnum():
+        raise ValueError(
+            "Variable name can only contain letters, numbers, hyphens (-), underscores (_), and periods (.)"
+        )
+    return name
+
+
+class ConversationVariablesQuery(BaseModel):
+    """Query of GET /conversations/{conversation_id}/variables."""
+
+    last_id: OptionalId = None
+    limit: Limit = 20
+    variable_name: Annotated[str | None, BeforeValidator(_safe)] = None
+
+
+class ConversationVariableUpdatePayload(BaseModel):
+    """Body of PUT /conversations/{conversation_id}/variables/{variable_id}."""
+
+    value: object
+
+
+class MessageFeedbackPayload(BaseModel):
+    """Body of POST /messages/{message_id}/feedbacks."""
+
+    rating: Literal["like", "dislike"] | None = None
+    content: str | None = None
+
+
+class FeedbackListQuery(BaseModel):
+    """Query of GET /app/feedbacks."""
+
+    page: Page = 1
+    limit: Annotated[int, Field(ge=1, le=101)] = 20
+
+
+class TextToAudioPayload(BaseModel):
+    """Body of POST /text-to-audio."""
+
+    message_id: str | None = None
+    voice: str | None = None
+    text: str | None = None
+    streaming: bool | None = None
+
+
+class AnnotationCreatePayload(BaseModel):
+    """Body of POST and PUT /apps/annotations."""
+
+    question: str
+    answer: str
+
+
+class AnnotationListQuery(BaseModel):
+    """Query of GET /apps/annotations."""
+
+    page: Page = 1
+    limit: Page = 20
+    keyword: str = ""
+
+
+class AnnotationReplyActionPayload(BaseModel):
+    """Body of POST /apps/annotation-reply/{action}."""
+
+    score_threshold: float
+    embedding_provider_name: str
+    embedding_model_name: str
+
+
+class WorkflowLogQuery(BaseModel):
+    """Query of GET /workflows/logs."""
+
+    keyword: str | None = None
+    status: Literal["succeeded", "failed", "stopped"] | None = None
+    created_at__before: str | None = None
+    created_at__after: str | None = None
+    created_by_end_user_session_id: str | None = None
+    created_by_account: str | None = None
+    page: Annotated[int, Field(ge=1, le=99999)] = 1
+    limit: Limit = 20
+
+
 def validated(payload: type[_Payload], given: Mapping[str, object]) -> _Payload:
     """A request's body or query, checked.
 
@@ -119,13 +214,13 @@ def parsed(content_type: str, body: bytes) -> dict[str, object]:
     return found
 
 
-def user_of(body: Mapping[str, object]) -> str:
-    """The `user` of a body.
+def user_of(given: Mapping[str, object]) -> str:
+    """The `user` of a body or a query.
 
     Raises:
         Refusal: 400 if there is none; 500 if it is too long.
     """
-    user = body.get("user")
+    user = given.get("user")
     if not user:
         raise invalid("Arg user must be provided.")
     if len(str(user)) > _USER_LENGTH:

@@ -14,9 +14,9 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 
 from opendify.simulator import faults
-from opendify.simulator.apps import VERSIONS
+from opendify.simulator.apps import VERSIONS, Behaviour
 from opendify.simulator.counts import Counts
-from opendify.simulator.errors import NOT_FOUND_PAGE, Page, Refusal
+from opendify.simulator.errors import NOT_FOUND_PAGE, Page, Refusal, WorkerPage
 from opendify.simulator.operations import ROUTES
 from opendify.simulator.runs import Run
 from opendify.simulator.service import Generation, Part, Reply, Request, Route, Service
@@ -43,6 +43,7 @@ class Server:
         self.port = 0
         self._ping = ping
         self._version = VERSIONS[service.behaviour]
+        self._routes = _Routes(service.behaviour)
         self._server = web.Server(
             self._answer,
             request_factory=_request,
@@ -85,7 +86,7 @@ class Server:
             return self._own(request.method, path)
         if request.method == "OPTIONS":
             return self._preflight(request, path)
-        route, parameters = _find(request.method, path)
+        route, parameters = self._routes.find(request.method, path)
         if route is None:
             return self._lost(request, path)
         self.service.tally.calls[route.name] += 1
@@ -93,6 +94,10 @@ class Server:
             reply = route.operation(self.service, await _read(request, path, parameters))
             if isinstance(reply, Generation):
                 return await self._generate(request, reply)
+        except WorkerPage as page:
+            response = _response(Reply(page.body(), page.status, page.content_type), {})
+            response.force_close()
+            return response
         except Refusal as refusal:
             reply = Reply(refusal.body(), refusal.status, refusal.content_type, refusal.headers)
         return _response(reply, self._head(request))
@@ -176,14 +181,14 @@ class Server:
 
     def _lost(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         """No such operation: 405 if there is another method for the path, else 404 in HTML."""
-        if _methods(path):
+        if self._routes.methods(path):
             refusal = Refusal(405, "method_not_allowed", "The method is not allowed for the requested URL.")
             return _response(Reply(refusal.body(), 405), self._head(request, cors=False))
         page = Reply(NOT_FOUND_PAGE.encode(), 404, Page.content_type)
         return _response(page, self._head(request, cors=path == "/v1/"))
 
     def _preflight(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
-        methods = _methods(path)
+        methods = self._routes.methods(path)
         if not methods:
             return self._lost(request, path)
         headers = self._head(request) | {"Allow": ", ".join([*methods, "OPTIONS"])}
@@ -254,36 +259,46 @@ class _Stream:
             self.write(data)
 
 
+class _Routes:
+    """The routes that a behaviour has, and which of them a request means."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        routes = [route for route in ROUTES if route.since <= behaviour]
+        self._plain = {
+            (route.method, route.prefix + route.path): route for route in routes if "{" not in route.path
+        }
+        self._patterns = [(_pattern(route), route) for route in routes]
+
+    def find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
+        """The route, and the parameters of its path."""
+        plain = self._plain.get((method, path))
+        if plain is not None:
+            return plain, {}
+        for pattern, route in self._patterns:
+            if route.method == method and (match := pattern.fullmatch(path)):
+                return route, match.groupdict()
+        return None, {}
+
+    def methods(self, path: str) -> list[str]:
+        """The methods that a path has."""
+        return [route.method for pattern, route in self._patterns if pattern.fullmatch(path)]
+
+
+_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_UUIDS = frozenset(
+    {"conversation_id", "message_id", "variable_id", "annotation_id", "job_id", "file_id", "end_user_id"}
+)
+"""Parameters that are UUIDs: anything else in their place is another path."""
+
+
 def _pattern(route: Route) -> re.Pattern[str]:
-    """A path with its parameters; a conversation is an UUID, anything else in its place is another path."""
+    """A path with its parameters."""
 
     def group(match: re.Match[str]) -> str:
         name = match.group(1)
-        kind = {
-            "conversation_id": "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-            "file_id": "[^/.]+",
-        }
-        return f"(?P<{name}>{kind.get(name, '[^/]+')})"
+        return f"(?P<{name}>{_UUID if name in _UUIDS else '[^/]+'})"
 
     return re.compile(re.sub(r"\{(\w+)\}", group, (route.prefix + route.path).replace(".", r"\.")))
-
-
-_PLAIN = {(route.method, route.prefix + route.path): route for route in ROUTES if "{" not in route.path}
-_PATTERNS = [(_pattern(route), route) for route in ROUTES]
-
-
-def _find(method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-    plain = _PLAIN.get((method, path))
-    if plain is not None:
-        return plain, {}
-    for pattern, route in _PATTERNS:
-        if route.method == method and (match := pattern.fullmatch(path)):
-            return route, match.groupdict()
-    return None, {}
-
-
-def _methods(path: str) -> list[str]:
-    return [route.method for pattern, route in _PATTERNS if pattern.fullmatch(path)]
 
 
 def _request(
@@ -322,7 +337,12 @@ async def _read(request: web.BaseRequest, path: str, parameters: dict[str, str])
 
 def _response(reply: Reply, headers: dict[str, str]) -> web.Response:
     kind = {"Content-Type": reply.content_type}
-    return web.Response(status=reply.status, body=reply.body, headers={**kind, **headers, **reply.headers})
+    response = web.Response(
+        status=reply.status, body=reply.body, headers={**kind, **headers, **reply.headers}
+    )
+    if reply.chunked:
+        response.enable_chunked_encoding()
+    return response
 
 
 def _cut(request: web.BaseRequest, how: Signal) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
 
+from opendify.simulator.annotations import Annotations
 from opendify.simulator.apps import AppSpec, Behaviour
-from opendify.simulator.conversations import Conversations
+from opendify.simulator.conversations import Conversations, Message
 from opendify.simulator.counts import Tally
-from opendify.simulator.errors import Refusal, unauthorized
+from opendify.simulator.errors import Refusal, not_exists, unauthorized
 from opendify.simulator.files import Files
 from opendify.simulator.runs import Run
 from opendify.simulator.turns import Steps, Turn
+from opendify.simulator.workflow_runs import WorkflowRun
 
 TENANT_ID = str(uuid5(NAMESPACE_URL, "opendify-simulator/workspace"))
 DEFAULT_USER = "DEFAULT-USER"
@@ -51,26 +53,56 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply that is ready."""
+    """A reply that is ready.
+
+    Args:
+        chunked: it is sent in chunks, as what Dify passes on while it gets it.
+    """
 
     body: bytes
     status: int = 200
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
+    chunked: bool = False
 
 
-@dataclass(eq=False)
 class App:
     """An app and its state."""
 
-    spec: AppSpec
-    conversations: Conversations = field(default_factory=Conversations)
-    running: int = 0
-    """Its runs that are under way."""
+    def __init__(self, spec: AppSpec) -> None:
+        self.spec = spec
+        self.conversations = Conversations()
+        self.messages: dict[str, Message] = {}
+        """All of its users, by id, in the order in which they were asked."""
+        self.annotations = Annotations(spec.annotations)
+        self.workflow_runs: dict[str, WorkflowRun] = {}
+        """Of all its users, by id, in the order in which they began."""
+        self.running = 0
+        """Its runs that are under way."""
 
     def user_id(self, user: str) -> str:
         """Dify's own id of a user of this app."""
         return str(uuid5(NAMESPACE_URL, f"opendify-simulator/{self.spec.nickname}/{user}"))
+
+    def message(self, user: str, message_id: str, uri: str) -> Message:
+        """A message of this user.
+
+        Raises:
+            Refusal: 404, the same whether it is deleted, another user's, another app's, or never was.
+        """
+        found = self.messages.get(message_id)
+        if found is None or found.user != user:
+            raise not_exists("Message", uri)
+        return found
+
+    def carries(self, file_id: str) -> bool:
+        """Is an upload part of one of its messages?"""
+        return any(kept.file.id == file_id for message in self.messages.values() for kept in message.files)
+
+    def forget(self, user: str, conversation_id: str) -> None:
+        """Delete a conversation and its messages; one that is not there is forgotten as well as can be."""
+        for message in self.conversations.delete(user, conversation_id):
+            del self.messages[message.id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +141,11 @@ class Service:
         """Runs that are under way, by task id."""
         self._apps = {spec.app_key: App(spec) for spec in apps}
 
+    @property
+    def apps(self) -> Iterable[App]:
+        """All apps."""
+        return self._apps.values()
+
     def app(self, request: Request) -> App:
         """The app that the request's key opens.
 
@@ -136,12 +173,14 @@ class Route:
     Args:
         path: with `{parameters}`, and without `/v1`.
         prefix: what stands before it.
+        since: the first behaviour that has it.
     """
 
     method: str
     path: str
     operation: Operation
     prefix: str = "/v1"
+    since: Behaviour = "1.12"
 
     @property
     def name(self) -> str:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import uuid4
 
+from opendify.simulator.annotations import Annotation
 from opendify.simulator.apps import AppSpec, Behaviour
 from opendify.simulator.conversations import Conversation, Message, MessageFile
 from opendify.simulator.errors import Refusal
 from opendify.simulator.files import File, Files, red_square
 from opendify.simulator.model import FAILURES, Directives, Prompt, Said, Script, write
 from opendify.simulator.wire import Envelope, Step, array
+from opendify.simulator.workflow_runs import WorkflowRun
 
 Steps = Generator[Step, None, None]
 
@@ -42,6 +44,8 @@ class Turn:
         attached: the files of this turn.
         conversation: None for completion and workflow apps.
         message: the turn as it will be remembered; None for workflow apps.
+        workflow_runs: those of the app, by id; the run of a graph is added.
+        annotation: the owner's answer to this question.
         history: the earlier turns.
         streaming: False for a blocking answer.
         late: the reader is kept waiting at the start (the naming of a new conversation), so what is read from
@@ -61,6 +65,8 @@ class Turn:
     attached: tuple[File, ...]
     conversation: Conversation | None
     message: Message | None
+    workflow_runs: dict[str, WorkflowRun]
+    annotation: Annotation | None = None
     history: tuple[Said, ...] = ()
     streaming: bool = True
     late: bool = False

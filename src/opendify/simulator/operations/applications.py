@@ -15,10 +15,10 @@ def info(service: Service, request: Request) -> Reply:
 
 def parameters(service: Service, request: Request) -> Reply:
     """GET /parameters."""
-    spec = service.app(request).spec
-    if spec.mode in GRAPH_MODES and not spec.published:
+    app = service.app(request)
+    if app.spec.mode in GRAPH_MODES and not app.spec.published:
         raise app_unavailable()
-    return Reply(escaped(spec.parameters()))
+    return Reply(escaped(app.spec.parameters(annotated=app.annotations.on)))
 
 
 def meta(service: Service, request: Request) -> Reply:

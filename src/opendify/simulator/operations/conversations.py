@@ -1,13 +1,19 @@
-"""Conversations and their messages: listed, and deleted."""
+"""Conversations, their messages and their variables."""
 
 from __future__ import annotations
 
+import time
+
 from opendify.simulator.apps import CHAT_MODES
-from opendify.simulator.conversations import NO_PARENT, Conversation, Message, Thought
-from opendify.simulator.errors import not_chat_app, not_exists
+from opendify.simulator.conversation_variables import ConversationVariable
+from opendify.simulator.conversations import NO_PARENT, Conversation, Message, Thought, title
+from opendify.simulator.errors import bad_request, internal, not_chat_app, not_exists
 from opendify.simulator.files import Files
 from opendify.simulator.payloads import (
     ConversationListQuery,
+    ConversationRenamePayload,
+    ConversationVariablesQuery,
+    ConversationVariableUpdatePayload,
     MessageListQuery,
     parsed,
     user_of,
@@ -37,12 +43,22 @@ def list_conversations(service: Service, request: Request) -> Reply:
 
 def delete_conversation(service: Service, request: Request) -> Reply:
     """DELETE /conversations/{conversation_id}."""
-    app, body = service.app(request), parsed(request.content_type, request.body)
-    user = user_of(body)
-    if app.spec.mode not in CHAT_MODES:
-        raise not_chat_app()
-    app.conversations.delete(user, request.parameters["conversation_id"])
+    app, user, _ = _asked(service, request)
+    app.forget(user, request.parameters["conversation_id"])
     return Reply(b"", 204)
+
+
+def rename_conversation(service: Service, request: Request) -> Reply:
+    """POST /conversations/{conversation_id}/name. The model's own name does not count as an update."""
+    app, user, body = _asked(service, request)
+    payload = validated(ConversationRenamePayload, body)
+    conversation = app.conversations.get(user, request.parameters["conversation_id"], request.path)
+    if payload.auto_generate:
+        conversation.name = title(conversation.messages[0].query)
+    else:
+        conversation.name = payload.name or ""
+        conversation.updated_at = int(time.time())
+    return Reply(escaped(_conversation(conversation)))
 
 
 def list_messages(service: Service, request: Request) -> Reply:
@@ -62,11 +78,59 @@ def list_messages(service: Service, request: Request) -> Reply:
     return _page(query.limit, len(found) > len(page), data)
 
 
+def list_variables(service: Service, request: Request) -> Reply:
+    """GET /conversations/{conversation_id}/variables: those of a chatflow; any other app has none."""
+    app = _chat_app(service, request)
+    query = validated(ConversationVariablesQuery, request.query)
+    user = request.query.get("user") or DEFAULT_USER
+    conversation = app.conversations.get(user, request.parameters["conversation_id"], request.path)
+    found = conversation.variables
+    if query.last_id is not None:
+        at = next((at for at, variable in enumerate(found) if variable.id == query.last_id), None)
+        if at is None:
+            raise not_exists("Conversation Variable", request.path)
+        found = found[at + 1 :]
+    if query.variable_name is not None:
+        if service.behaviour == "1.12":  # its question is none that its database understands
+            raise internal()
+        found = [variable for variable in found if variable.name == query.variable_name]
+    page = found[: query.limit]
+    return _page(query.limit, len(found) > len(page), [_variable(variable) for variable in page])
+
+
+def update_variable(service: Service, request: Request) -> Reply:
+    """PUT /conversations/{conversation_id}/variables/{variable_id}."""
+    app, user, body = _asked(service, request)
+    payload = validated(ConversationVariableUpdatePayload, body)
+    conversation = app.conversations.get(user, request.parameters["conversation_id"], request.path)
+    wanted = request.parameters["variable_id"]
+    variable = next((variable for variable in conversation.variables if variable.id == wanted), None)
+    if variable is None:
+        raise not_exists("Conversation Variable", request.path)
+    mismatch = variable.mismatch(payload.value)
+    if mismatch is not None:
+        raise bad_request(mismatch)
+    variable.set(payload.value)
+    return Reply(escaped(_variable(variable)))
+
+
 ROUTES = (
     Route("GET", "/conversations", list_conversations),
     Route("DELETE", "/conversations/{conversation_id}", delete_conversation),
+    Route("POST", "/conversations/{conversation_id}/name", rename_conversation),
+    Route("GET", "/conversations/{conversation_id}/variables", list_variables),
+    Route("PUT", "/conversations/{conversation_id}/variables/{variable_id}", update_variable),
     Route("GET", "/messages", list_messages),
 )
+
+
+def _asked(service: Service, request: Request) -> tuple[App, str, dict[str, object]]:
+    """The chat app, the user and the body of a request that changes something."""
+    app, body = service.app(request), parsed(request.content_type, request.body)
+    user = user_of({"user": DEFAULT_USER} | body)
+    if app.spec.mode not in CHAT_MODES:
+        raise not_chat_app()
+    return app, user, body
 
 
 def _chat_app(service: Service, request: Request) -> App:
@@ -92,6 +156,18 @@ def _conversation(conversation: Conversation) -> dict[str, object]:
     }
 
 
+def _variable(variable: ConversationVariable) -> dict[str, object]:
+    return {
+        "id": variable.id,
+        "name": variable.name,
+        "value_type": variable.value_type,
+        "value": str(variable.value),  # lists and objects too, as Python writes them (Dify's source)
+        "description": variable.description,
+        "created_at": variable.created_at,
+        "updated_at": variable.updated_at,
+    }
+
+
 def _message(files: Files, conversation: Conversation, message: Message) -> dict[str, object]:
     kept = [
         {
@@ -114,7 +190,7 @@ def _message(files: Files, conversation: Conversation, message: Message) -> dict
         "inputs": message.inputs,
         "query": message.query,
         "answer": message.answer,
-        "feedback": None,
+        "feedback": {"rating": message.feedback.rating} if message.feedback else None,
         "retriever_resources": message.retriever_resources,
         "created_at": message.created_at,
         "agent_thoughts": [_thought(message, thought) for thought in message.thoughts],

@@ -53,6 +53,25 @@ def file_preview(service: Service, request: Request) -> Reply:
     return _served(service.files.fetch(request.parameters["file_id"], made=False, query=request.query))
 
 
+def preview(service: Service, request: Request) -> Reply:
+    """GET /files/{file_id}/preview: an upload, by key, once a message of the app has carried it."""
+    app, file_id = service.app(request), request.parameters["file_id"]
+    users = {other.spec.id for other in service.apps if other.carries(file_id)}
+    file = service.files.uploaded(file_id)
+    if file is None or not users:
+        raise Refusal(404, "file_not_found", "File not found in message context")
+    if app.spec.id not in users:
+        raise Refusal(403, "file_access_denied", "File access denied: not owned by requesting app")
+    headers = {"Cache-Control": "public, max-age=3600"}
+    if file.mime_type in _SEEKABLE:
+        headers["Accept-Ranges"] = "bytes"
+    if request.query.get("as_attachment"):  # any value at all, `false` too (Dify's source)
+        return Reply(
+            file.content, content_type="application/octet-stream", headers=_attachment(file) | headers
+        )
+    return Reply(file.content, content_type=file.mime_type, headers=headers)
+
+
 def tool_file(service: Service, request: Request) -> Reply:
     """GET /files/tools/{file_id}.{extension}: a file that an app made, by its signed URL."""
     return _served(service.files.fetch(request.parameters["file_id"], made=True, query=request.query))
@@ -60,6 +79,7 @@ def tool_file(service: Service, request: Request) -> Reply:
 
 ROUTES = (
     Route("POST", "/files/upload", upload),
+    Route("GET", "/files/{file_id}/preview", preview),
     Route("GET", "/files/{file_id}/file-preview", file_preview, prefix=""),
     Route("GET", "/files/tools/{file_id}.{extension}", tool_file, prefix=""),
 )
@@ -70,5 +90,15 @@ def _served(file: File | None) -> Reply:
         raise not_found("File not found or signature is invalid")
     if file.mime_type.startswith(("image/", "audio/", "video/")):
         return Reply(file.content, content_type=file.mime_type)
-    name = f"attachment; filename*=UTF-8''{quote(file.name)}"
-    return Reply(file.content, content_type=file.mime_type, headers={"Content-Disposition": name})
+    return Reply(file.content, content_type=file.mime_type, headers=_attachment(file))
+
+
+def _attachment(file: File) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
+
+
+_SEEKABLE = frozenset(
+    {f"audio/{kind}" for kind in ("mpeg", "wav", "mp4", "ogg", "flac", "aac", "x-m4a")}
+    | {f"video/{kind}" for kind in ("mp4", "webm", "quicktime")}
+)
+"""Types of files that a player may ask for in pieces."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from opendify.simulator import agents, chat, faults, graph
 from opendify.simulator.apps import CHAT_MODES, GRAPH_MODES, AppSpec, Mode
-from opendify.simulator.conversations import Conversation, Message, MessageFile
+from opendify.simulator.conversations import Conversation, Message, MessageFile, title
 from opendify.simulator.counts import GenerationRequest
 from opendify.simulator.errors import (
     Refusal,
@@ -21,7 +21,6 @@ from opendify.simulator.errors import (
     too_busy,
 )
 from opendify.simulator.files import File
-from opendify.simulator.model import Directives
 from opendify.simulator.payloads import (
     ChatRequestPayload,
     CompletionRequestPayload,
@@ -170,15 +169,15 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
     if spec.refuses is not None:
         raise Refusal(*spec.refuses)
     question = query or "\n".join(value for value in values.values() if isinstance(value, str))
-    directives = _directives(question)
+    directives = faults.directives(question)
     history = conversation.history() if conversation else ()
     kept = {name: files.plain(value) for name, value in values.items()}
     named = asked is not None and conversation is None and asked.auto_generate_name
     hold = service.naming_delay if named else 0.0
     if asked and conversation is None:
-        conversation = app.conversations.start(user, kept, spec.opening_statement)
+        conversation = app.conversations.start(user, kept, spec.opening_statement, spec.variables)
         if named:
-            conversation.name = f"Simulated title: {query[:40]}"
+            conversation.name = title(query)
     turn = Turn(
         spec=spec,
         behaviour=service.behaviour,
@@ -192,28 +191,14 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
         inputs=values,
         attached=attached,
         conversation=conversation,
-        message=None if spec.mode == "workflow" else _message(query, kept, attached, conversation),
+        message=None if spec.mode == "workflow" else _message(app, user, query, kept, attached, conversation),
+        workflow_runs=app.workflow_runs,
+        annotation=app.annotations.hit(query) if asked else None,
         history=history,
         streaming=payload.response_mode == "streaming" or spec.mode == "agent",
         late=hold > 0,
     )
     return Generation(app, turn, faults.broken(_STEPS[spec.mode](turn), directives), hold)
-
-
-def _directives(question: str) -> Directives:
-    """The directives of a question.
-
-    Raises:
-        Refusal: one that cannot be read, or the one that `[[http:KIND]]` asks for.
-    """
-    directives = Directives(question)
-    mistake = directives.mistake()
-    if mistake is not None:
-        raise invalid(mistake)
-    refusal = faults.refusal(directives)
-    if refusal is not None:
-        raise refusal
-    return directives
 
 
 def _expect_published(spec: AppSpec, workflow_id: str | None, path: str) -> None:
@@ -232,10 +217,16 @@ def _expect_published(spec: AppSpec, workflow_id: str | None, path: str) -> None
 
 
 def _message(
-    query: str, inputs: dict[str, object], attached: tuple[File, ...], conversation: Conversation | None
+    app: App,
+    user: str,
+    query: str,
+    inputs: dict[str, object],
+    attached: tuple[File, ...],
+    conversation: Conversation | None,
 ) -> Message:
-    message = Message(query, inputs)
+    message = Message(user, conversation.id if conversation else str(uuid4()), query, inputs)
     message.files += [MessageFile(file, "user") for file in attached]
+    app.messages[message.id] = message
     if conversation is not None:
         conversation.messages.append(message)
     return message
