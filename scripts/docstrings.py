@@ -12,7 +12,6 @@ import griffe
 EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.M)
 PARAMETER = re.compile(r"(?:^|(?<=[.;)]\s))(?=`\w+`: )", re.M)
 TYPES = "opendify.types"
-PLAIN = {"Text": "str", "Count": "int", "Price": "Decimal", "Many": "list"}  # of types/_model.py
 SPECIAL = re.compile(r"([\[\]|_*<])")  # what Markdown would take for its own
 
 
@@ -42,15 +41,24 @@ def as_markdown(docstring: str) -> str:
     )
 
 
-def as_type(annotation: griffe.Expr | str | None) -> str:
+def in_plain_words(annotations: griffe.Module) -> dict[str, str]:
+    """What the annotations of types/_model.py are once their validators are taken off: `Many` is a `list`."""
+    return {
+        name: str(alias.value.slice.elements[0]).removesuffix("[T]")
+        for name, alias in annotations.attributes.items()
+        if isinstance(alias.value, griffe.ExprSubscript) and str(alias.value.left) == "Annotated"
+    }
+
+
+def as_type(annotation: griffe.Expr | str | None, plain: dict[str, str]) -> str:
     """An annotation, with links to the types in it."""
     parts: list[str] = []
     for part in annotation.iterate(flat=True) if isinstance(annotation, griffe.Expr) else [annotation or ""]:
         name = part.name if isinstance(part, griffe.ExprName) else str(part)
-        if isinstance(part, griffe.ExprName) and part.canonical_path.startswith(TYPES) and name not in PLAIN:
+        if isinstance(part, griffe.ExprName) and part.canonical_path.startswith(TYPES) and name not in plain:
             parts.append(f"[{name}][{part.canonical_path}]")
         else:
-            parts.append(SPECIAL.sub(r"\\\1", PLAIN.get(name, name)))
+            parts.append(SPECIAL.sub(r"\\\1", plain.get(name, name)))
     return f"<code>{''.join(parts)}</code>"
 
 
@@ -64,12 +72,12 @@ def fields(kind: griffe.Class) -> Iterator[griffe.Attribute]:
             yield member
 
 
-def as_table(kind: griffe.Class) -> str:
+def as_table(kind: griffe.Class, plain: dict[str, str]) -> str:
     """The fields of a type as a table."""
     lines = ["| field | type | |", "|---|---|---|"]
     for field in {field.name: field for field in fields(kind)}.values():
         about = " ".join(field.docstring.value.split()) if field.docstring else ""
-        lines.append(f"| `{field.name}` | {as_type(field.annotation)} | {about} |")
+        lines.append(f"| `{field.name}` | {as_type(field.annotation, plain)} | {about} |")
     return "\n".join(lines if len(lines) > 2 else [])
 
 
@@ -95,8 +103,9 @@ class Docstrings(griffe.Extension):
         types = [
             thing for thing in everything if isinstance(thing, griffe.Class) and thing.path.startswith(TYPES)
         ]
+        plain = in_plain_words(pkg["types._model"])
         for kind in types:
-            if kind.docstring and (table := as_table(kind)):
+            if kind.docstring and (table := as_table(kind, plain)):
                 kind.docstring.value += f"\n\n{table}"
         for kind in types:
             for field in fields(kind):

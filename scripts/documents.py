@@ -1,12 +1,12 @@
 """Write into the documents what the code itself can say: settings with their defaults, commands, operations.
 
-`python scripts/documents.py` writes .env.example, opendify.example.toml and the parts of docs/settings.md,
-docs/cli.md and docs/coverage.md between their marks; with `--check` it only says which of them are not up to
-date, and exits 1.
+`python scripts/documents.py` writes .env.example, opendify.example.toml and, between their marks, parts of
+pages in docs/; with `--check` it only says which of them are not up to date, and exits 1.
 """
 
 import inspect
 import json
+import pkgutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,7 @@ import typer.main
 from pydantic import BaseModel
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
+from opendify import Dify, Knowledge, types
 from opendify._operations import GROUPS, OPERATIONS, Row
 from opendify.cli.commands import app
 from opendify.gateway.settings import AppTable, ClientTable, ServerTable, Setting, Settings, settings_of
@@ -185,13 +186,44 @@ APPS = {
 }
 
 
+def resources(client: object) -> dict[str, type]:
+    """The classes behind the names of a client, by the names, in the order in which the table has them."""
+    nouns = dict.fromkeys(method.partition(".")[0] for row in OPERATIONS for method in row.methods)
+    return {noun: type(getattr(client, noun)) for noun in nouns if hasattr(client, noun)}
+
+
+CLIENTS = {"apps": Dify("app-x"), "knowledge": Knowledge("dataset-x")}
+
+
+def reference_page(page: str) -> str:
+    """The names of a client, of which mkdocs makes the reference."""
+    lines: list[str] = []
+    for noun, kind in resources(CLIENTS[page]).items():
+        name = f"{'dify' if page == 'apps' else page}.{noun}"
+        lines += [f"::: {kind.__module__}.{kind.__qualname__}", "    options:"]
+        lines += [f"      heading: {name}", f"      toc_label: {name}", ""]
+    return "\n".join(lines)
+
+
+def types_page() -> str:
+    """The modules of types, of which mkdocs makes the reference."""
+    lines: list[str] = []
+    for module in pkgutil.iter_modules(types.__path__):
+        if not module.name.startswith("_"):
+            lines += [f"## {module.name.replace('_', ' ').capitalize()}", ""]
+            lines += [f"::: {types.__name__}.{module.name}", "    options:", '      filters: ["!^_"]']
+            lines += ["      heading_level: 3", "      show_labels: false"]
+            lines += ["      show_root_heading: false", "      show_root_toc_entry: false", ""]
+    return "\n".join(lines)
+
+
 def in_reference(method: str) -> str:
     """A method as `chat.send`, with a link to its place in the reference."""
     noun, _, verb = method.partition(".")
-    kind = "".join(word.capitalize() for word in noun.split("_"))
-    of_app = noun == "server" or any(method in row.methods for row in OPERATIONS if row.modes)
-    page = "apps" if of_app else "knowledge"
-    return f"[`{method}`](reference/{page}.md#opendify._sync.{noun}.{kind}.{verb})"
+    for page, client in CLIENTS.items():
+        if kind := resources(client).get(noun):
+            return f"[`{method}`](reference/{page}.md#{kind.__module__}.{kind.__qualname__}.{verb})"
+    return f"`{method}`"
 
 
 def table(rows: tuple[Row, ...]) -> Iterator[str]:
@@ -240,12 +272,17 @@ def between_marks(page: Path, text: str) -> str:
 
 def main() -> None:
     """Write the documents, or check them."""
-    documents = {
-        ROOT / ".env.example": env_example(),
-        ROOT / "opendify.example.toml": toml_example(),
-        ROOT / "docs/settings.md": between_marks(ROOT / "docs/settings.md", settings_page()),
-        ROOT / "docs/cli.md": between_marks(ROOT / "docs/cli.md", cli_page()),
-        ROOT / "docs/coverage.md": between_marks(ROOT / "docs/coverage.md", coverage_page()),
+    documents = {ROOT / ".env.example": env_example(), ROOT / "opendify.example.toml": toml_example()}
+    parts = {
+        "settings.md": settings_page(),
+        "cli.md": cli_page(),
+        "coverage.md": coverage_page(),
+        "reference/apps.md": reference_page("apps"),
+        "reference/knowledge.md": reference_page("knowledge"),
+        "reference/types.md": types_page(),
+    }
+    documents |= {
+        ROOT / "docs" / name: between_marks(ROOT / "docs" / name, text) for name, text in parts.items()
     }
     stale = [page for page, text in documents.items() if not page.exists() or page.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:

@@ -9,6 +9,7 @@ from ._model import Count, Model, Text
 __all__ = ["Annotation", "AnnotationReplyAction", "AnnotationReplyJob"]
 
 AnnotationReplyAction = Literal["enable", "disable"]
+"""What is to become of the answers from annotations."""
 
 
 class Annotation(Model):

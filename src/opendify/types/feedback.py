@@ -9,6 +9,7 @@ from ._model import Model, Moment
 __all__ = ["Feedback", "Rating"]
 
 Rating = Literal["like", "dislike"]
+"""A thumb up, or a thumb down."""
 
 
 class Feedback(Model):
