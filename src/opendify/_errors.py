@@ -19,6 +19,8 @@
     │  ├─ ModelError               the model refused or failed
     │  └─ ServerError              5xx
     ├─ WorkflowFailedError         a run that ended as "failed"                   .node_title .error .reply
+    ├─ IndexingFailedError         documents that Dify could not index            .documents
+    ├─ IndexingTimeoutError        documents that are not indexed yet             .documents .timeout
     ├─ StreamError                 an answer that broke while it was being read
     │  ├─ TruncatedStreamError     it ended before Dify said that it ended
     │  └─ MalformedStreamError     bytes that are not Dify's events
@@ -37,6 +39,7 @@ from pydantic_core import from_json
 
 if TYPE_CHECKING:
     from .types.chat import ChatReply
+    from .types.documents import IndexingStatus
     from .types.workflow import WorkflowReply
 
 __all__ = [
@@ -47,6 +50,8 @@ __all__ = [
     "BadRequestError",
     "ConflictError",
     "DifyError",
+    "IndexingFailedError",
+    "IndexingTimeoutError",
     "MalformedStreamError",
     "MethodNotAllowedError",
     "ModelError",
@@ -68,6 +73,7 @@ __all__ = [
     "no_connection_in_time",
     "refusal",
     "refusal_from_reply",
+    "retold",
     "silence",
 ]
 
@@ -213,6 +219,26 @@ class WorkflowFailedError(DifyError):
         self.reply = reply
 
 
+class IndexingFailedError(DifyError):
+    """Documents could not be indexed: `documents` are those, each with Dify's reason in its `error`."""
+
+    def __init__(self, message: str, *, documents: list[IndexingStatus]) -> None:
+        super().__init__(message)
+        self.documents = documents
+
+
+class IndexingTimeoutError(DifyError, TimeoutError):
+    """Documents were not indexed in the time that was given: `documents` are those, and how they stand.
+
+    Dify goes on with them. `timeout` is in seconds.
+    """
+
+    def __init__(self, message: str, *, documents: list[IndexingStatus], timeout: float) -> None:
+        super().__init__(message)
+        self.documents = documents
+        self.timeout = timeout
+
+
 class StreamError(DifyError):
     """The answer broke while it was being read. What came before it was real."""
 
@@ -315,6 +341,18 @@ def refusal(
         headers={name: headers[name] for name in _USEFUL_HEADERS if name in headers} if headers else None,
         in_stream=in_stream,
         retry_after=retry_after,
+    )
+
+
+def retold(error: APIStatusError, message: str) -> APIStatusError:
+    """The same refusal in other words, where Dify's own say nothing, or what is not so."""
+    return refusal(
+        error.status,
+        error.code,
+        message,
+        params=error.params,
+        headers=error.headers,
+        retry_after=error.retry_after,
     )
 
 

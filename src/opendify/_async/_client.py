@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .chat import AsyncChat
     from .completion import AsyncCompletion
     from .conversations import AsyncConversations
+    from .datasets import AsyncDatasets
+    from .documents import AsyncDocuments
     from .end_users import AsyncEndUsers
     from .feedback import AsyncFeedbacks
     from .files import AsyncFiles
@@ -256,6 +258,20 @@ class AsyncKnowledge(_AsyncClient):
     """
 
     _KEY_VARIABLE = "DIFY_DATASET_KEY"
+
+    @cached_property
+    def datasets(self) -> AsyncDatasets:
+        """The knowledge bases, and the search in them."""
+        from .datasets import AsyncDatasets
+
+        return AsyncDatasets(self._caller)
+
+    @cached_property
+    def documents(self) -> AsyncDocuments:
+        """What is in a dataset, and how far it is indexed."""
+        from .documents import AsyncDocuments
+
+        return AsyncDocuments(self._caller)
 
 
 def _checked_key(key: str, variable: str) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .chat import Chat
     from .completion import Completion
     from .conversations import Conversations
+    from .datasets import Datasets
+    from .documents import Documents
     from .end_users import EndUsers
     from .feedback import Feedbacks
     from .files import Files
@@ -255,6 +257,20 @@ class Knowledge(_Client):
     """
 
     _KEY_VARIABLE = "DIFY_DATASET_KEY"
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """The knowledge bases, and the search in them."""
+        from .datasets import Datasets
+
+        return Datasets(self._caller)
+
+    @cached_property
+    def documents(self) -> Documents:
+        """What is in a dataset, and how far it is indexed."""
+        from .documents import Documents
+
+        return Documents(self._caller)
 
 
 def _checked_key(key: str, variable: str) -> str:

@@ -1,0 +1,422 @@
+# Made from _async/documents.py by scripts/unasync.py: edit that file, not this one.
+"""Documents: put them into a dataset, wait until they are indexed, look after them, bring them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from .._call import Call, FileCall, FilePart, Form, Reply, encode_json, given, nothing, path, read_as
+from .._errors import BadRequestError, retold
+from .._indexing import is_indexed, still_indexing
+from .._limits import a_hundred, page_size
+from .._page import Listing, numbered, read_page
+from ..types.documents import (
+    DocForm,
+    Document,
+    DocumentAction,
+    DocumentBatch,
+    DocumentDetail,
+    DocumentDisplayStatus,
+    IndexingStatus,
+    ProcessRule,
+)
+from ..types.knowledge import IndexingTechnique
+from ..types.retrieval import RetrievalModel, complete
+from ._caller import Caller
+from ._download import Download
+from ._pages import Pages
+from ._poll import poll
+from ._upload import FileContent, file_part
+
+__all__ = ["Documents"]
+
+AUTOMATIC: ProcessRule = {"mode": "automatic"}
+
+# Within the class, `list` is a method.
+_Statuses = list[IndexingStatus]
+
+_batch = read_as(DocumentBatch)
+_detail = read_as(DocumentDetail)
+_page = read_page(Document)
+_statuses = read_page(IndexingStatus)
+_link = read_as(dict[str, str])
+
+
+class Documents:
+    """The documents of datasets.
+
+    Dify takes a document at once and indexes it afterwards; until that is done (`wait`), it is not found.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def list(
+        self,
+        dataset_id: str,
+        *,
+        keyword: str | None = None,
+        status: DocumentDisplayStatus | None = None,
+        limit: int | None = None,
+    ) -> Pages[Document]:
+        """The documents of a dataset, newest first.
+
+        `keyword`: in the name. `status`: as in `display_status`. `limit`: documents in one page, up to 100;
+        20 if left out. Raises `NotFoundError`.
+
+        >>> def names(knowledge: Knowledge, dataset_id: str) -> list[str]:
+        ...     return [document.name for document in knowledge.documents.list(dataset_id)]
+        """
+        query = {"keyword": keyword, "status": status, "limit": page_size(limit)}
+        return self._caller.pages(Listing(path("/datasets/{}/documents", dataset_id), query, _page, numbered))
+
+    def get(
+        self, dataset_id: str, document_id: str, *, metadata: Literal["all", "only", "without"] | None = None
+    ) -> DocumentDetail:
+        """All of one document, its metadata "only", or all "without" that. Raises `NotFoundError`."""
+        return self._caller.send(
+            Call(
+                method="GET",
+                path=path("/datasets/{}/documents/{}", dataset_id, document_id),
+                query={"metadata": metadata},
+                read=_detail,
+            )
+        )
+
+    def create_by_text(
+        self,
+        dataset_id: str,
+        *,
+        name: str,
+        text: str,
+        indexing_technique: IndexingTechnique = "high_quality",
+        process_rule: ProcessRule | None = AUTOMATIC,
+        doc_form: DocForm | None = None,
+        doc_language: str | None = None,
+        retrieval_model: RetrievalModel | None = None,
+        embedding_model: str | None = None,
+        embedding_model_provider: str | None = None,
+        original_document_id: str | None = None,
+    ) -> DocumentBatch:
+        """Put a text into a dataset. It is taken at once, and indexed afterwards: see `wait`.
+
+        `indexing_technique`, `doc_form`, `retrieval_model` and the embedding model are the dataset's, which
+        the first document settles if nothing did before; later ones change none of it. `process_rule`: how
+        the text is cut; `None` takes the rule of the dataset's newest document. `doc_form`: left out,
+        "text_model"; "hierarchical_model" wants a `process_rule` with the mode "hierarchical".
+        `doc_language`: left out, "English"; questions and answers are made in it.
+
+        Raises `NotFoundError` for a dataset that is not there, and `BadRequestError` for "high_quality" in a
+        workspace that has no embedding model.
+
+        >>> def add(knowledge: Knowledge, dataset_id: str) -> None:
+        ...     taken = knowledge.documents.create_by_text(dataset_id, name="a.md", text="# Holidays")
+        ...     knowledge.documents.wait(dataset_id, taken.batch)
+        """
+        settings = _settings(
+            indexing_technique,
+            process_rule,
+            doc_form,
+            doc_language,
+            retrieval_model,
+            embedding_model,
+            embedding_model_provider,
+            original_document_id,
+        )
+        return self._caller.send(
+            Call(
+                method="POST",
+                path=path("/datasets/{}/document/create-by-text", dataset_id),
+                json={"name": name, "text": text, **settings},
+                read=_batch,
+            )
+        )
+
+    def create_by_file(
+        self,
+        dataset_id: str,
+        file: FileContent,
+        *,
+        name: str | None = None,
+        mime_type: str | None = None,
+        indexing_technique: IndexingTechnique = "high_quality",
+        process_rule: ProcessRule | None = AUTOMATIC,
+        doc_form: DocForm | None = None,
+        doc_language: str | None = None,
+        retrieval_model: RetrievalModel | None = None,
+        embedding_model: str | None = None,
+        embedding_model_provider: str | None = None,
+        original_document_id: str | None = None,
+    ) -> DocumentBatch:
+        """Put a file into a dataset. It is taken at once, and indexed afterwards: see `wait`.
+
+        `file`, `name` and `mime_type` are those of `Dify.files.upload`; `name` becomes the document's. The
+        other parameters are those of `create_by_text`.
+
+        Raises `NotFoundError`, `BadRequestError` (Dify 1.12) or `PayloadTooLargeError` and
+        `UnsupportedMediaTypeError` for a file that Dify does not take, and `BadRequestError` for
+        "high_quality" in a workspace that has no embedding model.
+
+        >>> def add(knowledge: Knowledge, dataset_id: str, document: Path) -> None:
+        ...     taken = knowledge.documents.create_by_file(dataset_id, document)
+        ...     knowledge.documents.wait(dataset_id, taken.batch)
+        """
+        part = file_part(file, name, mime_type)
+        settings = _settings(
+            indexing_technique,
+            process_rule,
+            doc_form,
+            doc_language,
+            retrieval_model,
+            embedding_model,
+            embedding_model_provider,
+            original_document_id,
+        )
+        return self._send_file(
+            "POST", path("/datasets/{}/document/create-by-file", dataset_id), part, settings
+        )
+
+    def update_by_text(
+        self,
+        dataset_id: str,
+        document_id: str,
+        *,
+        name: str | None = None,
+        text: str | None = None,
+        process_rule: ProcessRule | None = None,
+        doc_form: DocForm | None = None,
+        doc_language: str | None = None,
+        retrieval_model: RetrievalModel | None = None,
+    ) -> DocumentBatch:
+        """Put a new text in place of a document's, or cut it by another rule. It is indexed anew: see `wait`.
+
+        `text` needs a `name`. Of Dify 1.12 this is to be avoided: it never ends indexing a document that
+        was indexed before. Delete the document there, and create it anew.
+
+        Raises `NotFoundError`, and `BadRequestError` while the document is being indexed, or where there is
+        neither a text nor a rule.
+        """
+        if text is not None and name is None:
+            raise ValueError("Dify takes a new text only together with a name: pass the document's.")
+        settings = _settings(None, process_rule, doc_form, doc_language, retrieval_model)
+        return self._caller.send(
+            Call(
+                method="POST",
+                path=path("/datasets/{}/documents/{}/update-by-text", dataset_id, document_id),
+                json=given(name=name, text=text, **settings),
+                read=_batch,
+            )
+        )
+
+    def update_by_file(
+        self,
+        dataset_id: str,
+        document_id: str,
+        file: FileContent,
+        *,
+        name: str | None = None,
+        mime_type: str | None = None,
+        process_rule: ProcessRule | None = None,
+        doc_form: DocForm | None = None,
+        doc_language: str | None = None,
+        retrieval_model: RetrievalModel | None = None,
+    ) -> DocumentBatch:
+        """Put a file in place of a document's, on a Dify before 1.16; for later ones there is `update`.
+
+        Parameters and errors are those of `create_by_file`. It is indexed anew: see `wait`.
+        """
+        return self._update(
+            "POST",
+            path("/datasets/{}/documents/{}/update-by-file", dataset_id, document_id),
+            file_part(file, name, mime_type),
+            _settings(None, process_rule, doc_form, doc_language, retrieval_model),
+        )
+
+    def update(
+        self,
+        dataset_id: str,
+        document_id: str,
+        file: FileContent,
+        *,
+        name: str | None = None,
+        mime_type: str | None = None,
+        process_rule: ProcessRule | None = None,
+        doc_form: DocForm | None = None,
+        doc_language: str | None = None,
+        retrieval_model: RetrievalModel | None = None,
+    ) -> DocumentBatch:
+        """Put a file in place of a document's (Dify 1.16; before that there is `update_by_file`).
+
+        Parameters and errors are those of `create_by_file`. It is indexed anew: see `wait`. Raises
+        `MethodNotAllowedError` on an older Dify.
+        """
+        return self._update(
+            "PATCH",
+            path("/datasets/{}/documents/{}", dataset_id, document_id),
+            file_part(file, name, mime_type),
+            _settings(None, process_rule, doc_form, doc_language, retrieval_model),
+        )
+
+    def delete(self, dataset_id: str, document_id: str) -> None:
+        """Delete a document. Raises `NotFoundError`, and `PermissionDeniedError` for an archived one."""
+        self._caller.send(
+            Call(
+                method="DELETE",
+                path=path("/datasets/{}/documents/{}", dataset_id, document_id),
+                read=nothing,
+            )
+        )
+
+    def indexing_status(self, dataset_id: str, batch: str) -> _Statuses:
+        """How far the documents of a batch are. `batch` is what `create_by_text` and the like give.
+
+        Raises `NotFoundError` for a batch that is not there; a document's id is none.
+        """
+        page = self._caller.send(
+            Call(
+                method="GET",
+                path=path("/datasets/{}/documents/{}/indexing-status", dataset_id, batch),
+                read=_statuses,
+            )
+        )
+        return page.data
+
+    def wait(
+        self,
+        dataset_id: str,
+        batch: str,
+        *,
+        timeout: float = 600.0,
+        on_progress: Callable[[_Statuses], None] | None = None,
+    ) -> _Statuses:
+        """Wait until all documents of a batch are indexed, and can be found.
+
+        `timeout`: seconds in all. `on_progress` is called with what `indexing_status` tells, each time that
+        it is asked: at first a few times a second, later every few seconds.
+
+        Raises `IndexingFailedError` where a document could not be indexed, with Dify's reason, and
+        `IndexingTimeoutError` (a `TimeoutError`) where it takes longer; Dify goes on with it.
+
+        >>> def follow(knowledge: Knowledge, dataset_id: str, batch: str) -> int:
+        ...     documents = knowledge.documents.wait(dataset_id, batch, timeout=60, on_progress=print)
+        ...     return sum(document.total_segments for document in documents)
+        """
+        told: _Statuses = []
+
+        def ask() -> _Statuses:
+            nonlocal told
+            told = self.indexing_status(dataset_id, batch)
+            if on_progress is not None:
+                on_progress(told)
+            return told
+
+        try:
+            return poll(ask, is_indexed, timeout=timeout)
+        except TimeoutError:
+            raise still_indexing(told, timeout) from None
+
+    def set_status(self, dataset_id: str, action: DocumentAction, *, document_ids: Sequence[str]) -> None:
+        """Let documents be found or not ("enable", "disable"), or put them away ("archive", "un_archive").
+
+        An archived document is not found and cannot be changed. Raises `NotFoundError`, and
+        `BadRequestError` for a document that is not indexed yet.
+        """
+        self._caller.send(
+            Call(
+                method="PATCH",
+                path=path("/datasets/{}/documents/status/{}", dataset_id, action),
+                json={"document_ids": document_ids},
+                read=nothing,
+            )
+        )
+
+    def download(self, dataset_id: str, document_id: str) -> Download:
+        """The file that a document was made from, to save or to read (Dify 1.16).
+
+        Raises, when it is asked for: `NotFoundError`, also where the document is of no file or Dify is older.
+
+        >>> def get(knowledge: Knowledge, dataset_id: str, document_id: str, folder: Path) -> None:
+        ...     knowledge.documents.download(dataset_id, document_id).save(folder / "document.txt")
+        """
+        return self._caller.download(
+            FileCall(
+                method="GET",
+                path=path("/datasets/{}/documents/{}/download", dataset_id, document_id),
+                link=_url,
+            )
+        )
+
+    def download_url(self, dataset_id: str, document_id: str) -> str:
+        """Where the file of `download` is: a signed address that is good for some minutes (Dify 1.16)."""
+        return self._caller.send(
+            Call(
+                method="GET",
+                path=path("/datasets/{}/documents/{}/download", dataset_id, document_id),
+                read=_url,
+            )
+        )
+
+    def download_zip(self, dataset_id: str, *, document_ids: Sequence[str]) -> Download:
+        """The files of up to 100 documents in one ZIP archive, to save or to read (Dify 1.16).
+
+        Raises, when it is asked for: `NotFoundError`, also where one of the documents is of no file.
+        """
+        return self._caller.download(
+            FileCall(
+                method="POST",
+                path=path("/datasets/{}/documents/download-zip", dataset_id),
+                json={"document_ids": a_hundred("document_ids", document_ids)},
+            )
+        )
+
+    def _update(self, method: str, where: str, part: FilePart, settings: dict[str, object]) -> DocumentBatch:
+        # Of a document that is there already, Dify asks the name here and not of the file.
+        return self._send_file(method, where, part, {"name": part.filename, **settings})
+
+    def _send_file(
+        self, method: str, where: str, part: FilePart, settings: dict[str, object]
+    ) -> DocumentBatch:
+        form = Form({"data": encode_json(settings).decode()}, part)
+        try:
+            return self._caller.send(Call(method=method, path=where, form=form, read=_batch))
+        except BadRequestError as error:
+            if error.message:
+                raise
+            raise retold(error, _refused(part)) from None
+
+
+def _settings(
+    indexing_technique: IndexingTechnique | None,
+    process_rule: ProcessRule | None,
+    doc_form: DocForm | None,
+    doc_language: str | None,
+    retrieval_model: RetrievalModel | None,
+    embedding_model: str | None = None,
+    embedding_model_provider: str | None = None,
+    original_document_id: str | None = None,
+) -> dict[str, object]:
+    """What a document by text has beside its name and text, and one by file in its part `data`."""
+    return given(
+        indexing_technique=indexing_technique,
+        process_rule=process_rule,
+        doc_form=doc_form,
+        doc_language=doc_language,
+        retrieval_model=complete(retrieval_model),
+        embedding_model=embedding_model,
+        embedding_model_provider=embedding_model_provider,
+        original_document_id=original_document_id,
+    )
+
+
+def _refused(part: FilePart) -> str:
+    """Dify 1.12 gives no reason: its text for a file that is too large or of a wrong type is empty."""
+    size = "" if part.size is None else f", {part.size} bytes"
+    return (
+        f"Dify does not take the file {part.filename!r} ({part.mime_type}{size}), and does not say why. "
+        "It is of a type that Dify does not index, or larger than is allowed (15 MB, if not set otherwise)."
+    )
+
+
+def _url(reply: Reply) -> str:
+    return _link(reply)["url"]
