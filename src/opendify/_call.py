@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -19,7 +20,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from ._errors import ResponseError
-from ._fold import Course
+from ._fold import Course, Fold, RunCourse
 from .types.events import ErrorEvent, Event
 
 __all__ = [
@@ -40,12 +41,14 @@ __all__ = [
     "path",
     "query_string",
     "read_as",
+    "run_events",
     "where",
     "whole_body",
 ]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
+R = TypeVar("R")
 
 QueryValue = str | int | float | bool | Sequence[str] | None
 
@@ -129,12 +132,14 @@ class Call(Operation, Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventsCall(Operation, Generic[E]):
-    """An operation that answers with a stream of events."""
+class EventsCall(Operation, Generic[E, R]):
+    """An operation that answers with a stream of events, which together make a reply."""
 
     events: TypeAdapter[E | ErrorEvent]
     course: Callable[[], Course]
     """The rules by which the stream ends."""
+    fold: Callable[[], Fold[R]]
+    """How the reply is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +150,30 @@ class FileCall(Operation):
     """Reads where the file is, for an operation that tells no more than that."""
     json_means: str = ""
     """What it means that JSON came in place of the file; empty where the file itself may be JSON."""
+
+
+def run_events(
+    workflow_run_id: str,
+    user: str,
+    *,
+    include_state_snapshot: bool,
+    continue_on_pause: bool,
+    events: TypeAdapter[E | ErrorEvent],
+    fold: Callable[[], Fold[R]],
+) -> EventsCall[E, R]:
+    """The call that comes to a run of a workflow or chatflow by its id."""
+    return EventsCall(
+        method="GET",
+        path=path("/workflow/{}/events", workflow_run_id),
+        query={
+            "user": user,
+            "include_state_snapshot": include_state_snapshot,
+            "continue_on_pause": continue_on_pause,
+        },
+        events=events,
+        course=partial(RunCourse, continue_on_pause=continue_on_pause),
+        fold=fold,
+    )
 
 
 # Building a request

@@ -14,6 +14,7 @@ The rules are those of Dify 1.12.1, as seen on the wire, and of the 1.16 documen
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import StringIO
 from typing import Protocol, TypeVar, cast
 
 from ._errors import WorkflowFailedError
@@ -37,7 +38,16 @@ from .types.events import (
 )
 from .types.workflow import PausedData, WorkflowReply
 
-__all__ = ["ChatFold", "CompletionFold", "Course", "Fold", "MessageCourse", "WorkflowCourse", "WorkflowFold"]
+__all__ = [
+    "ChatFold",
+    "CompletionFold",
+    "Course",
+    "Fold",
+    "MessageCourse",
+    "RunCourse",
+    "WorkflowCourse",
+    "WorkflowFold",
+]
 
 E = TypeVar("E", bound=Event)
 R_co = TypeVar("R_co", covariant=True)
@@ -49,6 +59,11 @@ class Course(Protocol):
     @property
     def complete(self) -> bool:
         """Dify has said all that it owes."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Nothing can come any more, even if the stream stays open."""
         ...
 
     def take(self, event: E) -> E:
@@ -68,6 +83,10 @@ class MessageCourse:
     @property
     def complete(self) -> bool:
         return self._paused or (self._message_ended and not self._run_owed)
+
+    @property
+    def over(self) -> bool:
+        return False  # speech may follow
 
     def take(self, event: E) -> E:
         match event:
@@ -100,9 +119,44 @@ class WorkflowCourse:
     def complete(self) -> bool:
         return self._complete
 
+    @property
+    def over(self) -> bool:
+        return False  # speech may follow
+
     def take(self, event: E) -> E:
         if isinstance(event, WorkflowFinishedEvent | WorkflowPausedEvent):
             self._complete = True
+        return event
+
+
+class RunCourse:
+    """The way of a run of either kind that somebody comes to later, by its id.
+
+    It ends with `workflow_finished`: of a run that had ended there is nothing else, and a stream that goes
+    on at a pause is left open by Dify for minutes after the end.
+    """
+
+    def __init__(self, *, continue_on_pause: bool = False) -> None:
+        self._continue_on_pause = continue_on_pause
+        self._paused = False
+        self._finished = False
+
+    @property
+    def complete(self) -> bool:
+        return self._finished or (self._paused and not self._continue_on_pause)
+
+    @property
+    def over(self) -> bool:
+        return self._finished
+
+    def take(self, event: E) -> E:
+        match event:
+            case WorkflowFinishedEvent():
+                self._finished = True
+            case WorkflowPausedEvent():
+                self._paused = True
+            case _:
+                pass
         return event
 
 
@@ -117,9 +171,16 @@ class Fold(Protocol[R_co]):
         """The failure of the run, if it failed."""
         ...
 
-    def reply(self) -> R_co:
-        """The answer. Raises the failure, if there is one."""
+    def so_far(self) -> R_co:
+        """The answer as far as it is known."""
         ...
+
+
+def _written(text: str) -> StringIO:
+    """A text to go on writing: a `StringIO` takes no more room than what it holds, a list of pieces does."""
+    writer = StringIO()
+    writer.write(text)
+    return writer
 
 
 class _Run:
@@ -175,7 +236,7 @@ class _Message:
         self.created_at = 0
         self.metadata = Metadata()
         self.replaced = False
-        self._text: list[str] = []
+        self._text = StringIO()
         self._ended = False
         self._files: dict[str | None, MessageFile] = {}
         self._thoughts: dict[str, AgentThought] = {}
@@ -189,10 +250,10 @@ class _Message:
             return
         match event:
             case MessageReplaceEvent(answer=answer):
-                self._text = [answer]
+                self._text = _written(answer)
                 self.replaced = True
             case ClosingMessageEvent(answer=answer):
-                self._text = [answer]
+                self._text = _written(answer)
             case AgentThoughtEvent():
                 self._thoughts[event.id] = event
             case MessageEndEvent():
@@ -200,7 +261,7 @@ class _Message:
                 self._keep(event.files)
                 self._ended = True
             case _:
-                self._text.append(event.text)
+                self._text.write(event.text)
                 if isinstance(event, MessageFileEvent) and event.file is not None:
                     self._keep([event.file])
 
@@ -211,7 +272,7 @@ class _Message:
 
     @property
     def answer(self) -> str:
-        return "".join(self._text)
+        return self._text.getvalue()
 
     @property
     def files(self) -> list[MessageFile]:
@@ -234,7 +295,7 @@ class CompletionFold:
     def failure(self) -> None:
         return None
 
-    def reply(self) -> CompletionReply:
+    def so_far(self) -> CompletionReply:
         message = self._message
         return CompletionReply(
             answer=message.answer,
@@ -259,14 +320,9 @@ class ChatFold:
         self._run.take(event)
 
     def failure(self) -> WorkflowFailedError | None:
-        return self._run.failure(self._reply()) if self._run.failed else None
+        return self._run.failure(self.so_far()) if self._run.failed else None
 
-    def reply(self) -> ChatReply:
-        if (failure := self.failure()) is not None:
-            raise failure
-        return self._reply()
-
-    def _reply(self) -> ChatReply:
+    def so_far(self) -> ChatReply:
         message, run = self._message, self._run
         return ChatReply(
             answer=message.answer,
@@ -291,25 +347,20 @@ class WorkflowFold:
     def __init__(self) -> None:
         self._run = _Run()
         self._task_id = ""
-        self._text: list[str] = []
+        self._text = StringIO()
 
     def take(self, event: Event) -> None:
         self._run.take(event)
         self._task_id = event.task_id or self._task_id
         if isinstance(event, TextReplaceEvent):
-            self._text = [event.data.text]
+            self._text = _written(event.data.text)
         else:
-            self._text.append(event.text)
+            self._text.write(event.text)
 
     def failure(self) -> WorkflowFailedError | None:
-        return self._run.failure(self._reply()) if self._run.failed else None
+        return self._run.failure(self.so_far()) if self._run.failed else None
 
-    def reply(self) -> WorkflowReply:
-        if (failure := self.failure()) is not None:
-            raise failure
-        return self._reply()
-
-    def _reply(self) -> WorkflowReply:
+    def so_far(self) -> WorkflowReply:
         run = self._run
         finished, paused = run.finished, run.paused
         told = finished or paused
@@ -319,7 +370,7 @@ class WorkflowFold:
             workflow_id=(finished.workflow_id if finished else None) or "",
             status=run.status or "running",
             outputs=(told.outputs if told else None) or {},
-            text="".join(self._text),
+            text=self._text.getvalue(),
             reasoning=run.reasoning,
             error=finished.error if finished else None,
             elapsed_time=(told.elapsed_time if told else None) or 0,

@@ -60,7 +60,7 @@ async def calls_give_what_they_say(dify: AsyncDify, picture: Path) -> None:
 
 async def chat_events_narrow_by_their_name(dify: AsyncDify) -> None:
     stream = dify.chat.stream(query="Hi")
-    assert_type(stream, AsyncStream[ChatEvent])
+    assert_type(stream, AsyncStream[ChatEvent, ChatReply])
     async with stream as events:
         async for event in events:
             assert_type(event.text, str)
@@ -107,7 +107,7 @@ def workflow_events_narrow_by_their_class(event: WorkflowEvent) -> None:
 def the_sync_twin_has_the_same_types(dify: Dify) -> None:
     assert_type(dify.app.info(), AppInfo)
     assert_type(dify.chat.send(query="Hi"), ChatReply)
-    assert_type(dify.workflows.stream(), Stream[WorkflowEvent])
+    assert_type(dify.workflows.stream(), Stream[WorkflowEvent, WorkflowReply])
     with dify.completion.stream(inputs={}) as events:
         assert_type(next(events), CompletionEvent)
         assert_type(events.read(), list[bytes] | None)

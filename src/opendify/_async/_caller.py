@@ -20,8 +20,7 @@ from .._call import (
     frame,
     query_string,
 )
-from .._errors import APIStatusError, ResponseError, refusal_from_reply
-from .._fold import Fold
+from .._errors import ResponseError, refusal_from_reply
 from .._page import Listing, Page, Query
 from ..types.events import Event
 from ._download import AsyncDownload
@@ -76,7 +75,7 @@ class AsyncCaller:
         """Send, and read the whole answer."""
         return await self._tries(operation)(lambda: self._reply_once(operation))
 
-    def stream(self, call: EventsCall[E]) -> AsyncStream[E]:
+    def stream(self, call: EventsCall[E, R]) -> AsyncStream[E, R]:
         """The stream of a call, not yet sent."""
         return AsyncStream(call, lambda: self._open_stream(call), self.max_event_bytes)
 
@@ -88,17 +87,10 @@ class AsyncCaller:
 
         return AsyncPages(listing, ask)
 
-    async def fold(self, call: EventsCall[E], fold: Fold[R]) -> R:
+    async def fold(self, call: EventsCall[E, R]) -> R:
         """Follow a stream to its end and give the whole answer."""
         async with self.stream(call) as events:
-            try:
-                async for event in events:
-                    fold.take(event)
-            except APIStatusError as error:
-                if (failure := fold.failure()) is not None:
-                    raise failure from error
-                raise
-        return fold.reply()
+            return await events.reply()
 
     def download(self, call: FileCall) -> AsyncDownload:
         """The file of a call, not yet asked for."""
@@ -112,7 +104,7 @@ class AsyncCaller:
             await response.aclose()
         return Reply(response.status, response.headers, body)
 
-    async def _open_stream(self, call: EventsCall[E]) -> AsyncResponse:
+    async def _open_stream(self, call: EventsCall[E, R]) -> AsyncResponse:
         response = await self._tries(call)(lambda: self._open(self._request(call, EVENTS)))
         kind = response.headers.get("content-type", EVENTS)
         if _mime_type(kind) != EVENTS:

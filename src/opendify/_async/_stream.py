@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from .._call import EventsCall, where
 from .._errors import (
     APIConnectionError,
+    APIStatusError,
     APITimeoutError,
+    DifyError,
     MalformedStreamError,
     TruncatedStreamError,
     refusal,
@@ -24,9 +26,10 @@ from ._transport import AsyncResponse
 __all__ = ["AsyncStream"]
 
 E = TypeVar("E", bound=Event)
+R = TypeVar("R")
 
 
-class AsyncStream(Generic[E]):
+class AsyncStream(Generic[E, R]):
     """The events of one answer. A context manager: entering sends the request, leaving closes the connection.
 
     Iterating yields typed events until Dify closes the stream. Leaving early does not stop the run at
@@ -43,16 +46,18 @@ class AsyncStream(Generic[E]):
     """
 
     def __init__(
-        self, call: EventsCall[E], send: Callable[[], Awaitable[AsyncResponse]], max_event_bytes: int
+        self, call: EventsCall[E, R], send: Callable[[], Awaitable[AsyncResponse]], max_event_bytes: int
     ) -> None:
         self._call = call
         self._send = send
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
         self._course = call.course()
+        self._fold = call.fold()
         self._payloads: deque[bytes] = deque()
         self._response: AsyncResponse | None = None
         self._ended = False  # the body has
         self._over = False  # nothing more will be yielded
+        self._failure: DifyError | None = None  # what it ended with, if that was no good end
 
     async def __aenter__(self) -> Self:
         if self._response is not None:
@@ -107,6 +112,60 @@ class AsyncStream(Generic[E]):
         return self
 
     async def __anext__(self) -> E:
+        try:
+            return await self._next()
+        except DifyError as error:
+            self._over = True
+            self._failure = error
+            raise
+
+    async def reply(self) -> R:
+        """The whole answer: what was read of it, and all that is still to come.
+
+        Raises what iterating would, and `WorkflowFailedError` for a run that failed.
+
+        >>> async def answer(dify: AsyncDify) -> str:
+        ...     async with dify.chat.stream(query="Hello", user="ada") as events:
+        ...         async for event in events:
+        ...             print(event.event)
+        ...         return (await events.reply()).answer
+        """
+        try:
+            if self._failure is not None:
+                raise self._failure
+            async for _ in self:
+                pass
+        except APIStatusError as error:
+            if (failure := self._fold.failure()) is not None:
+                raise failure from error
+            raise
+        if (failure := self._fold.failure()) is not None:
+            raise failure
+        if not self._course.complete:
+            raise RuntimeError("The stream was closed before the answer was complete: so_far has what came.")
+        return self._fold.so_far()
+
+    @property
+    def so_far(self) -> R:
+        """The answer as far as it was read: text, files, citations, the steps of an agent, each once."""
+        return self._fold.so_far()
+
+    async def text(self) -> AsyncIterator[str]:
+        """The pieces of the answer's text alone, as they come.
+
+        What moderation puts in the place of text that was given already cannot be told in this way:
+        `reply()` has it.
+
+        >>> async def read(dify: AsyncDify) -> None:
+        ...     async with dify.chat.stream(query="Hello", user="ada") as events:
+        ...         async for text in events.text():
+        ...             print(text, end="")
+        """
+        async for event in self:
+            if event.text:
+                yield event.text
+
+    async def _next(self) -> E:
         while not self._payloads and not self._over:
             await self._more()
         if self._over:
@@ -115,24 +174,27 @@ class AsyncStream(Generic[E]):
         try:
             event = self._call.events.validate_json(payload)
         except ValidationError as error:
-            self._over = True
             raise MalformedStreamError(
                 f"An event of the stream is not one of Dify's {where(error)}."
             ) from None
         if isinstance(event, ErrorEvent):
-            self._over = True
             raise refusal(event.status, event.code, event.message, in_stream=True)
-        return self._course.take(event)
+        event = self._course.take(event)
+        self._fold.take(event)
+        return event
 
     async def _more(self) -> None:
         """Wait for more payloads, or for the end."""
+        if self._course.over:
+            self._over = True
+            return
         try:
             payloads = await self.read()
         except TruncatedStreamError:
-            self._over = True
             # What is lost after the last word is the end of the connection, not of the answer.
             if not self._course.complete:
                 raise
+            self._over = True
             return
         if payloads is not None:
             self._payloads.extend(payloads)

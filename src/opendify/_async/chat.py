@@ -1,11 +1,11 @@
-"""Chat apps, agents and chatflows: ask, follow the answer, stop it."""
+"""Chat apps, agents and chatflows: ask, follow the answer, come back to it, stop it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import Call, EventsCall, given, nothing, path
+from .._call import Call, EventsCall, given, nothing, path, run_events
 from .._fold import ChatFold, MessageCourse
 from ..types.chat import ChatReply
 from ..types.events import CHAT_EVENTS, ChatEvent
@@ -47,7 +47,7 @@ class AsyncChat:
         call = self._call(
             query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id
         )
-        return await self._caller.fold(call, ChatFold())
+        return await self._caller.fold(call)
 
     def stream(
         self,
@@ -60,7 +60,7 @@ class AsyncChat:
         auto_generate_name: bool | None = None,
         workflow_id: str | None = None,
         trace_id: str | None = None,
-    ) -> AsyncStream[ChatEvent]:
+    ) -> AsyncStream[ChatEvent, ChatReply]:
         """Ask, and follow the answer as it is written.
 
         `user`: your name for the end user; conversations and files belong to it. Needed, unless the client
@@ -80,6 +80,34 @@ class AsyncChat:
         """
         return self._caller.stream(
             self._call(query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id)
+        )
+
+    def events(
+        self,
+        workflow_run_id: str,
+        *,
+        user: str | None = None,
+        include_state_snapshot: bool = False,
+        continue_on_pause: bool = False,
+    ) -> AsyncStream[ChatEvent, ChatReply]:
+        """Follow a chatflow's run that was started before. Dify 1.14 and later.
+
+        All is as in `workflows.events`. Text that came while nobody listened is not in the reply;
+        `messages.list` has the whole answer, once it is complete.
+
+        >>> async def status(dify: AsyncDify, workflow_run_id: str) -> str | None:
+        ...     async with dify.chat.events(workflow_run_id, user="ada") as events:
+        ...         return (await events.reply()).workflow_status
+        """
+        return self._caller.stream(
+            run_events(
+                workflow_run_id,
+                self._caller.named(user),
+                include_state_snapshot=include_state_snapshot,
+                continue_on_pause=continue_on_pause,
+                events=CHAT_EVENTS,
+                fold=ChatFold,
+            )
         )
 
     async def stop(self, task_id: str, *, user: str | None = None) -> None:
@@ -107,7 +135,7 @@ class AsyncChat:
         auto_generate_name: bool | None,
         workflow_id: str | None,
         trace_id: str | None,
-    ) -> EventsCall[ChatEvent]:
+    ) -> EventsCall[ChatEvent, ChatReply]:
         return EventsCall(
             method="POST",
             path="/chat-messages",
@@ -124,4 +152,5 @@ class AsyncChat:
             ),
             events=CHAT_EVENTS,
             course=MessageCourse,
+            fold=ChatFold,
         )

@@ -35,7 +35,7 @@ class AsyncCompletion:
         >>> async def write(dify: AsyncDify) -> str:
         ...     return (await dify.completion.send(inputs={"query": "A haiku on tea"}, user="ada")).answer
         """
-        return await self._caller.fold(self._call(inputs, user, files, trace_id), CompletionFold())
+        return await self._caller.fold(self._call(inputs, user, files, trace_id))
 
     def stream(
         self,
@@ -44,7 +44,7 @@ class AsyncCompletion:
         user: str | None = None,
         files: Sequence[InputFile] | None = None,
         trace_id: str | None = None,
-    ) -> AsyncStream[CompletionEvent]:
+    ) -> AsyncStream[CompletionEvent, CompletionReply]:
         """Fill in the form, and follow the text as it is written.
 
         `inputs`: values for the app's form (`app.parameters()`); many apps call their one field "query".
@@ -73,7 +73,7 @@ class AsyncCompletion:
         user: str | None,
         files: Sequence[InputFile] | None,
         trace_id: str | None,
-    ) -> EventsCall[CompletionEvent]:
+    ) -> EventsCall[CompletionEvent, CompletionReply]:
         return EventsCall(
             method="POST",
             path="/completion-messages",
@@ -86,4 +86,5 @@ class AsyncCompletion:
             ),
             events=COMPLETION_EVENTS,
             course=MessageCourse,
+            fold=CompletionFold,
         )

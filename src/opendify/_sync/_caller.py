@@ -21,8 +21,7 @@ from .._call import (
     frame,
     query_string,
 )
-from .._errors import APIStatusError, ResponseError, refusal_from_reply
-from .._fold import Fold
+from .._errors import ResponseError, refusal_from_reply
 from .._page import Listing, Page, Query
 from ..types.events import Event
 from ._download import Download
@@ -77,7 +76,7 @@ class Caller:
         """Send, and read the whole answer."""
         return self._tries(operation)(lambda: self._reply_once(operation))
 
-    def stream(self, call: EventsCall[E]) -> Stream[E]:
+    def stream(self, call: EventsCall[E, R]) -> Stream[E, R]:
         """The stream of a call, not yet sent."""
         return Stream(call, lambda: self._open_stream(call), self.max_event_bytes)
 
@@ -89,17 +88,10 @@ class Caller:
 
         return Pages(listing, ask)
 
-    def fold(self, call: EventsCall[E], fold: Fold[R]) -> R:
+    def fold(self, call: EventsCall[E, R]) -> R:
         """Follow a stream to its end and give the whole answer."""
         with self.stream(call) as events:
-            try:
-                for event in events:
-                    fold.take(event)
-            except APIStatusError as error:
-                if (failure := fold.failure()) is not None:
-                    raise failure from error
-                raise
-        return fold.reply()
+            return events.reply()
 
     def download(self, call: FileCall) -> Download:
         """The file of a call, not yet asked for."""
@@ -113,7 +105,7 @@ class Caller:
             response.close()
         return Reply(response.status, response.headers, body)
 
-    def _open_stream(self, call: EventsCall[E]) -> Response:
+    def _open_stream(self, call: EventsCall[E, R]) -> Response:
         response = self._tries(call)(lambda: self._open(self._request(call, EVENTS)))
         kind = response.headers.get("content-type", EVENTS)
         if _mime_type(kind) != EVENTS:

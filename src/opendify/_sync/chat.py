@@ -1,12 +1,12 @@
 # Made from _async/chat.py by scripts/unasync.py: edit that file, not this one.
-"""Chat apps, agents and chatflows: ask, follow the answer, stop it."""
+"""Chat apps, agents and chatflows: ask, follow the answer, come back to it, stop it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import Call, EventsCall, given, nothing, path
+from .._call import Call, EventsCall, given, nothing, path, run_events
 from .._fold import ChatFold, MessageCourse
 from ..types.chat import ChatReply
 from ..types.events import CHAT_EVENTS, ChatEvent
@@ -48,7 +48,7 @@ class Chat:
         call = self._call(
             query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id
         )
-        return self._caller.fold(call, ChatFold())
+        return self._caller.fold(call)
 
     def stream(
         self,
@@ -61,7 +61,7 @@ class Chat:
         auto_generate_name: bool | None = None,
         workflow_id: str | None = None,
         trace_id: str | None = None,
-    ) -> Stream[ChatEvent]:
+    ) -> Stream[ChatEvent, ChatReply]:
         """Ask, and follow the answer as it is written.
 
         `user`: your name for the end user; conversations and files belong to it. Needed, unless the client
@@ -81,6 +81,34 @@ class Chat:
         """
         return self._caller.stream(
             self._call(query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id)
+        )
+
+    def events(
+        self,
+        workflow_run_id: str,
+        *,
+        user: str | None = None,
+        include_state_snapshot: bool = False,
+        continue_on_pause: bool = False,
+    ) -> Stream[ChatEvent, ChatReply]:
+        """Follow a chatflow's run that was started before. Dify 1.14 and later.
+
+        All is as in `workflows.events`. Text that came while nobody listened is not in the reply;
+        `messages.list` has the whole answer, once it is complete.
+
+        >>> def status(dify: Dify, workflow_run_id: str) -> str | None:
+        ...     with dify.chat.events(workflow_run_id, user="ada") as events:
+        ...         return (events.reply()).workflow_status
+        """
+        return self._caller.stream(
+            run_events(
+                workflow_run_id,
+                self._caller.named(user),
+                include_state_snapshot=include_state_snapshot,
+                continue_on_pause=continue_on_pause,
+                events=CHAT_EVENTS,
+                fold=ChatFold,
+            )
         )
 
     def stop(self, task_id: str, *, user: str | None = None) -> None:
@@ -108,7 +136,7 @@ class Chat:
         auto_generate_name: bool | None,
         workflow_id: str | None,
         trace_id: str | None,
-    ) -> EventsCall[ChatEvent]:
+    ) -> EventsCall[ChatEvent, ChatReply]:
         return EventsCall(
             method="POST",
             path="/chat-messages",
@@ -125,4 +153,5 @@ class Chat:
             ),
             events=CHAT_EVENTS,
             course=MessageCourse,
+            fold=ChatFold,
         )

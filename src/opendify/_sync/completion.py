@@ -36,7 +36,7 @@ class Completion:
         >>> def write(dify: Dify) -> str:
         ...     return (dify.completion.send(inputs={"query": "A haiku on tea"}, user="ada")).answer
         """
-        return self._caller.fold(self._call(inputs, user, files, trace_id), CompletionFold())
+        return self._caller.fold(self._call(inputs, user, files, trace_id))
 
     def stream(
         self,
@@ -45,7 +45,7 @@ class Completion:
         user: str | None = None,
         files: Sequence[InputFile] | None = None,
         trace_id: str | None = None,
-    ) -> Stream[CompletionEvent]:
+    ) -> Stream[CompletionEvent, CompletionReply]:
         """Fill in the form, and follow the text as it is written.
 
         `inputs`: values for the app's form (`app.parameters()`); many apps call their one field "query".
@@ -74,7 +74,7 @@ class Completion:
         user: str | None,
         files: Sequence[InputFile] | None,
         trace_id: str | None,
-    ) -> EventsCall[CompletionEvent]:
+    ) -> EventsCall[CompletionEvent, CompletionReply]:
         return EventsCall(
             method="POST",
             path="/completion-messages",
@@ -87,4 +87,5 @@ class Completion:
             ),
             events=COMPLETION_EVENTS,
             course=MessageCourse,
+            fold=CompletionFold,
         )

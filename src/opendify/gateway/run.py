@@ -12,7 +12,20 @@ from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.catalog import Model
 from opendify.gateway.reply import ClientGone, Reply
 from opendify.gateway.translate import CallKind, DifyCall
-from opendify.types import ChatEvent, CompletionEvent, WorkflowEvent
+from opendify.types import (
+    ChatEvent,
+    ChatReply,
+    CompletionEvent,
+    CompletionReply,
+    WorkflowEvent,
+    WorkflowReply,
+)
+
+Events = (
+    AsyncStream[ChatEvent, ChatReply]
+    | AsyncStream[CompletionEvent, CompletionReply]
+    | AsyncStream[WorkflowEvent, WorkflowReply]
+)
 
 DRAIN_SECONDS = 1.0
 """How long Dify gets to close a stream whose answer is complete, so that its connection can serve again."""
@@ -43,9 +56,7 @@ class Run:
         self._reply = reply
         self._kind: CallKind = "chat"
         self._stopped = False
-        self._stream: (
-            AsyncStream[ChatEvent] | AsyncStream[CompletionEvent] | AsyncStream[WorkflowEvent] | None
-        ) = None
+        self._stream: Events | None = None
 
     async def begin(self, call: DifyCall) -> None:
         """Ask Dify.
@@ -125,9 +136,7 @@ class Run:
         if self.answer.task_id and not (self.answer.over or self._stopped):
             await self._stop(self.answer.task_id)
 
-    def _open(
-        self, client: AsyncDify, call: DifyCall
-    ) -> AsyncStream[ChatEvent] | AsyncStream[CompletionEvent] | AsyncStream[WorkflowEvent]:
+    def _open(self, client: AsyncDify, call: DifyCall) -> Events:
         match call.kind:
             case "chat":
                 return client.chat.stream(
@@ -143,9 +152,7 @@ class Run:
             case "workflow":
                 return client.workflows.stream(inputs=call.inputs, files=call.files, user=self._user)
 
-    async def _drain(
-        self, stream: AsyncStream[ChatEvent] | AsyncStream[CompletionEvent] | AsyncStream[WorkflowEvent]
-    ) -> None:
+    async def _drain(self, stream: Events) -> None:
         """Read what comes after the answer. Speech may go on for long; that is not waited for."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):

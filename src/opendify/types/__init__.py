@@ -124,7 +124,16 @@ if TYPE_CHECKING:
         Weights,
     )
     from .server import ServerInfo
-    from .workflow import PausedData, WorkflowReply, WorkflowStatus
+    from .workflow import (
+        PausedData,
+        WorkflowLog,
+        WorkflowLogAccount,
+        WorkflowLogEndUser,
+        WorkflowLogRun,
+        WorkflowReply,
+        WorkflowRun,
+        WorkflowStatus,
+    )
 
 __all__ = [
     "AgentLogEvent",
@@ -242,8 +251,13 @@ __all__ = [
     "Weights",
     "WorkflowEvent",
     "WorkflowFinishedEvent",
+    "WorkflowLog",
+    "WorkflowLogAccount",
+    "WorkflowLogEndUser",
+    "WorkflowLogRun",
     "WorkflowPausedEvent",
     "WorkflowReply",
+    "WorkflowRun",
     "WorkflowStartedEvent",
     "WorkflowStatus",
 ]
