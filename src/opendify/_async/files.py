@@ -52,7 +52,7 @@ class AsyncFiles:
         )
 
     def preview(
-        self, file_id: str, *, as_attachment: bool | None = None, user: str | None = None
+        self, file_id: str, *, as_attachment: bool = False, user: str | None = None
     ) -> AsyncDownload:
         """A file that a message of this app has, sent or answered with: its bytes, to read or to save.
 
@@ -69,6 +69,7 @@ class AsyncFiles:
             FileCall(
                 method="GET",
                 path=path("/files/{}/preview", file_id),
-                query={"as_attachment": as_attachment, "user": user or self._caller.user},
+                # Dify takes any value of as_attachment for a yes, "false" too.
+                query={"as_attachment": as_attachment or None, "user": user or self._caller.user},
             )
         )

@@ -52,9 +52,7 @@ class Files:
             )
         )
 
-    def preview(
-        self, file_id: str, *, as_attachment: bool | None = None, user: str | None = None
-    ) -> Download:
+    def preview(self, file_id: str, *, as_attachment: bool = False, user: str | None = None) -> Download:
         """A file that a message of this app has, sent or answered with: its bytes, to read or to save.
 
         `file_id`: of the upload; listed messages tell it as `upload_file_id`. `as_attachment=True` asks for
@@ -70,6 +68,7 @@ class Files:
             FileCall(
                 method="GET",
                 path=path("/files/{}/preview", file_id),
-                query={"as_attachment": as_attachment, "user": user or self._caller.user},
+                # Dify takes any value of as_attachment for a yes, "false" too.
+                query={"as_attachment": as_attachment or None, "user": user or self._caller.user},
             )
         )

@@ -267,7 +267,7 @@ async def test_times_that_dify_writes_as_text_are_utc(connect: Connect) -> None:
     assert told.updated_at == datetime(2026, 7, 22, 9, 15, tzinfo=UTC)
 
 
-async def test_a_variable_can_be_set_to_null(connect: Connect) -> None:
+async def test_a_variable_that_is_to_be_null_is_sent_as_null(connect: Connect) -> None:
     body = {"id": ID, "name": "v", "value_type": "string", "value": None}
     with WireServer(answer(json.dumps(body).encode())) as server:
         assert (await CALLS["conversations.update_variable"](connect(server))).value is None
