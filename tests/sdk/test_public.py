@@ -16,6 +16,8 @@ import opendify.types
 from opendify import AsyncDify, Dify
 from opendify.types._model import Model
 
+from .public_api import CLIENTS, methods, resources
+
 
 @pytest.mark.parametrize("module", [opendify, opendify.types])
 def test_what_is_exported_is_listed_in_order_and_has_a_docstring(module: ModuleType) -> None:
@@ -38,13 +40,13 @@ def test_one_half_of_the_sdk_is_not_loaded_for_the_other_nor_httpx2_before_it_is
         assert done.stdout.split() == ["False", "False"]
 
 
-@pytest.mark.parametrize("client", [AsyncDify, Dify])
+@pytest.mark.parametrize("client", CLIENTS)
 def test_every_public_method_of_a_client_says_what_it_is_for(client: type) -> None:
-    made = client("app-x")
-    for resource in (made, made.app, made.chat, made.completion, made.files, made.workflows):
-        for name, method in inspect.getmembers(resource, inspect.ismethod):
-            if not name.startswith("_"):
-                assert inspect.getdoc(method), f"{type(resource).__name__}.{name}"
+    own = {name: value for name, value in inspect.getmembers(client) if not name.startswith("_")}
+    behind = {name: type(resource) for name, resource in resources(client)}
+    everything = {**own, **behind, **methods(client)}
+    assert len(everything) > 10
+    assert [name for name, thing in everything.items() if not inspect.getdoc(thing)] == []
 
 
 def test_the_sdk_alone_needs_no_gateway_library() -> None:
