@@ -30,12 +30,15 @@ DocForm = Literal["text_model", "hierarchical_model", "qa_model"]
 """Segments of text; segments that are found by their child chunks; questions with answers."""
 
 DocumentAction = Literal["enable", "disable", "archive", "un_archive"]
+"""What can be done to documents without changing them."""
 
 DocumentDisplayStatus = Literal["queuing", "indexing", "paused", "error", "available", "disabled", "archived"]
+"""What Dify's own pages say of a document: `indexing_status`, `enabled` and `archived` in one word."""
 
 IndexingState = Literal[
     "waiting", "parsing", "cleaning", "splitting", "indexing", "completed", "error", "paused"
 ]
+"""How far the indexing of a document is."""
 
 
 class PreProcessingRule(TypedDict):

@@ -32,10 +32,13 @@ IndexingTechnique = Literal["high_quality", "economy"]
 """By an embedding model, or by keywords alone."""
 
 DatasetPermission = Literal["only_me", "all_team_members", "partial_members"]
+"""Who in the workspace sees a dataset."""
 
 MetadataType = Literal["string", "number", "time"]
+"""What the values of a metadata field are."""
 
 ModelType = Literal["text-embedding", "rerank", "llm", "tts", "speech2text", "moderation"]
+"""What a model is for."""
 
 
 class Tag(Model):
