@@ -13,14 +13,15 @@ import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from ._errors import ResponseError
 from ._fold import Course, Fold, RunCourse
+from .types._model import is_object
 from .types.events import ErrorEvent, Event
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "path",
     "query_string",
     "read_as",
+    "read_data",
     "run_events",
     "where",
     "whole_body",
@@ -286,6 +288,16 @@ def read_as(kind: type[T]) -> Callable[[Reply], T]:
             ) from None
 
     return read
+
+
+def read_data(kind: type[T]) -> Callable[[Reply], T]:
+    """A reader of JSON answers in whose `data` all stands that is told."""
+    inner = Annotated[kind, BeforeValidator(_data)]  # type: ignore[valid-type]  # known only when it runs
+    return read_as(cast("type[T]", inner))  # cast: pydantic takes a type with a validator as a type
+
+
+def _data(value: Any) -> Any:  # Any: what pydantic gives and takes here
+    return value.get("data") if is_object(value) else value
 
 
 def whole_body(reply: Reply) -> bytes:

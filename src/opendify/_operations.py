@@ -146,7 +146,7 @@ GROUPS: Mapping[str, tuple[Row, ...]] = {
         Row(
             "GET",
             "/datasets/{dataset_id}/documents/{document_id}/download",
-            ("documents.download",),
+            ("documents.download", "documents.download_url"),
             KNOWLEDGE,
             since="1.16",
         ),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .app import AsyncApp
     from .audio import AsyncAudio
     from .chat import AsyncChat
+    from .child_chunks import AsyncChildChunks
     from .completion import AsyncCompletion
     from .conversations import AsyncConversations
     from .datasets import AsyncDatasets
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
     from .feedback import AsyncFeedbacks
     from .files import AsyncFiles
     from .messages import AsyncMessages
+    from .metadata import AsyncMetadata
+    from .models import AsyncModels
+    from .pipeline import AsyncPipeline
+    from .segments import AsyncSegments
     from .server import AsyncServer
+    from .tags import AsyncTags
     from .workflows import AsyncWorkflows
 
 __all__ = ["AsyncDify", "AsyncKnowledge"]
@@ -272,6 +278,48 @@ class AsyncKnowledge(_AsyncClient):
         from .documents import AsyncDocuments
 
         return AsyncDocuments(self._caller)
+
+    @cached_property
+    def child_chunks(self) -> AsyncChildChunks:
+        """The child chunks by which segments are found."""
+        from .child_chunks import AsyncChildChunks
+
+        return AsyncChildChunks(self._caller)
+
+    @cached_property
+    def metadata(self) -> AsyncMetadata:
+        """The metadata fields of a dataset, and what documents have in them."""
+        from .metadata import AsyncMetadata
+
+        return AsyncMetadata(self._caller)
+
+    @cached_property
+    def models(self) -> AsyncModels:
+        """The models that the workspace can use."""
+        from .models import AsyncModels
+
+        return AsyncModels(self._caller)
+
+    @cached_property
+    def segments(self) -> AsyncSegments:
+        """The pieces that documents are cut into."""
+        from .segments import AsyncSegments
+
+        return AsyncSegments(self._caller)
+
+    @cached_property
+    def tags(self) -> AsyncTags:
+        """Tags of datasets."""
+        from .tags import AsyncTags
+
+        return AsyncTags(self._caller)
+
+    @cached_property
+    def pipeline(self) -> AsyncPipeline:
+        """Knowledge pipelines: their datasources, and runs of them."""
+        from .pipeline import AsyncPipeline
+
+        return AsyncPipeline(self._caller)
 
 
 def _checked_key(key: str, variable: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .app import App
     from .audio import Audio
     from .chat import Chat
+    from .child_chunks import ChildChunks
     from .completion import Completion
     from .conversations import Conversations
     from .datasets import Datasets
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from .feedback import Feedbacks
     from .files import Files
     from .messages import Messages
+    from .metadata import Metadata
+    from .models import Models
+    from .pipeline import Pipeline
+    from .segments import Segments
     from .server import Server
+    from .tags import Tags
     from .workflows import Workflows
 
 __all__ = ["Dify", "Knowledge"]
@@ -271,6 +277,48 @@ class Knowledge(_Client):
         from .documents import Documents
 
         return Documents(self._caller)
+
+    @cached_property
+    def child_chunks(self) -> ChildChunks:
+        """The child chunks by which segments are found."""
+        from .child_chunks import ChildChunks
+
+        return ChildChunks(self._caller)
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """The metadata fields of a dataset, and what documents have in them."""
+        from .metadata import Metadata
+
+        return Metadata(self._caller)
+
+    @cached_property
+    def models(self) -> Models:
+        """The models that the workspace can use."""
+        from .models import Models
+
+        return Models(self._caller)
+
+    @cached_property
+    def segments(self) -> Segments:
+        """The pieces that documents are cut into."""
+        from .segments import Segments
+
+        return Segments(self._caller)
+
+    @cached_property
+    def tags(self) -> Tags:
+        """Tags of datasets."""
+        from .tags import Tags
+
+        return Tags(self._caller)
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """Knowledge pipelines: their datasources, and runs of them."""
+        from .pipeline import Pipeline
+
+        return Pipeline(self._caller)
 
 
 def _checked_key(key: str, variable: str) -> str:

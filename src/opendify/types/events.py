@@ -537,7 +537,7 @@ _Rest = Annotated[PingEvent, Tag("ping")] | Annotated[OtherEvent, Tag("other")]
 _Error = Annotated[ErrorEvent, Tag("error")]
 
 
-def _by_name(union: Any) -> Discriminator:  # Any: a union of the above has no better type
+def by_name(union: Any) -> Discriminator:  # Any: a union of the above has no better type
     """Choose by Dify's `event`; what is not in this union is "other"."""
     names = frozenset(tag.tag for member in get_args(union) for tag in member.__metadata__)
 
@@ -552,24 +552,24 @@ _Chat = _Text | _Agent | _File | _End | _Speech | _Run | _Rest
 _Completion = _Text | _File | _End | _Speech | _Rest
 _Workflow = _Run | _Speech | _Rest
 
-ChatEvent = Annotated[_Chat, _by_name(_Chat)]
+ChatEvent = Annotated[_Chat, by_name(_Chat)]
 """What a chat app, an agent or a chatflow sends."""
 
-CompletionEvent = Annotated[_Completion, _by_name(_Completion)]
+CompletionEvent = Annotated[_Completion, by_name(_Completion)]
 """What a text generator sends."""
 
-WorkflowEvent = Annotated[_Workflow, _by_name(_Workflow)]
+WorkflowEvent = Annotated[_Workflow, by_name(_Workflow)]
 """What a workflow sends."""
 
 # What stands in an event must not stand in an error: prompts are private.
-_CONFIG = ConfigDict(defer_build=True, hide_input_in_errors=True)
+EVENT_CONFIG = ConfigDict(defer_build=True, hide_input_in_errors=True)
 
 CHAT_EVENTS: TypeAdapter[_Chat | ErrorEvent] = TypeAdapter(
-    Annotated[_Chat | _Error, _by_name(_Chat | _Error)], config=_CONFIG
+    Annotated[_Chat | _Error, by_name(_Chat | _Error)], config=EVENT_CONFIG
 )
 COMPLETION_EVENTS: TypeAdapter[_Completion | ErrorEvent] = TypeAdapter(
-    Annotated[_Completion | _Error, _by_name(_Completion | _Error)], config=_CONFIG
+    Annotated[_Completion | _Error, by_name(_Completion | _Error)], config=EVENT_CONFIG
 )
 WORKFLOW_EVENTS: TypeAdapter[_Workflow | ErrorEvent] = TypeAdapter(
-    Annotated[_Workflow | _Error, _by_name(_Workflow | _Error)], config=_CONFIG
+    Annotated[_Workflow | _Error, by_name(_Workflow | _Error)], config=EVENT_CONFIG
 )

@@ -9,6 +9,7 @@ from typing import Literal, NotRequired, TypedDict
 from pydantic import JsonValue
 
 from ._model import Count, Many, Model, Text
+from .segments import SegmentBase, SegmentFile
 
 __all__ = [
     "ExternalRetrievalModel",
@@ -25,7 +26,6 @@ __all__ = [
     "RetrievedDocument",
     "RetrievedSegment",
     "SearchMethod",
-    "SegmentFile",
     "VectorSetting",
     "Weights",
     "complete",
@@ -172,33 +172,9 @@ class RetrievedDocument(Model):
     doc_metadata: dict[str, JsonValue] | list[JsonValue] | None = None
 
 
-class RetrievedSegment(Model):
+class RetrievedSegment(SegmentBase):
     """A segment that was found."""
 
-    id: str
-    document_id: str
-    content: Text = ""
-    sign_content: Text = ""
-    """The content, with the addresses of its pictures signed."""
-    answer: str | None = None
-    """Where the dataset holds questions and answers."""
-    position: Count = 0
-    word_count: Count = 0
-    tokens: Count = 0
-    keywords: Many[str] = []
-    index_node_id: str | None = None
-    index_node_hash: str | None = None
-    hit_count: Count = 0
-    enabled: bool | None = None
-    disabled_at: int | None = None
-    disabled_by: str | None = None
-    status: str | None = None
-    created_by: str | None = None
-    created_at: int | None = None
-    indexing_at: int | None = None
-    completed_at: int | None = None
-    error: str | None = None
-    stopped_at: int | None = None
     document: RetrievedDocument | None = None
 
 
@@ -209,19 +185,6 @@ class RetrievedChildChunk(Model):
     content: Text = ""
     position: Count = 0
     score: float | None = None
-
-
-class SegmentFile(Model):
-    """A picture, or another file, in a segment."""
-
-    id: str
-    name: Text = ""
-    size: Count = 0
-    """Bytes."""
-    extension: Text = ""
-    mime_type: Text = ""
-    source_url: str | None = None
-    """Signed, and valid for minutes."""
 
 
 class RetrievalRecord(Model):

@@ -1,0 +1,82 @@
+# Made from _async/child_chunks.py by scripts/unasync.py: edit that file, not this one.
+"""Child chunks: the pieces by which a segment is found, in documents with `doc_form` "hierarchical_model"."""
+
+from __future__ import annotations
+
+from .._call import Call, nothing, path, read_data
+from .._limits import page_size
+from .._page import Listing, numbered, read_page
+from ..types.segments import ChildChunk
+from ._caller import Caller
+from ._pages import Pages
+
+__all__ = ["ChildChunks"]
+
+_child_chunk = read_data(ChildChunk)
+_page = read_page(ChildChunk)
+
+_ALL = "/datasets/{}/documents/{}/segments/{}/child_chunks"
+_ONE = "/datasets/{}/documents/{}/segments/{}/child_chunks/{}"
+
+
+class ChildChunks:
+    """The child chunks of segments. A search goes by them, and gives their segments."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def list(
+        self,
+        dataset_id: str,
+        document_id: str,
+        segment_id: str,
+        *,
+        keyword: str | None = None,
+        limit: int | None = None,
+    ) -> Pages[ChildChunk]:
+        """The child chunks of a segment, in order.
+
+        `keyword`: in the content. `limit`: child chunks in one page, up to 100; 20 if left out. Raises
+        `NotFoundError`.
+        """
+        query = {"keyword": keyword, "limit": page_size(limit)}
+        return self._caller.pages(
+            Listing(path(_ALL, dataset_id, document_id, segment_id), query, _page, numbered)
+        )
+
+    def create(self, dataset_id: str, document_id: str, segment_id: str, *, content: str) -> ChildChunk:
+        """Put a child chunk at the end of a segment. It can be found at once.
+
+        Raises `NotFoundError`, and `BadRequestError` where the embedding model fails.
+        """
+        return self._caller.send(
+            Call(
+                method="POST",
+                path=path(_ALL, dataset_id, document_id, segment_id),
+                json={"content": content},
+                read=_child_chunk,
+            )
+        )
+
+    def update(
+        self, dataset_id: str, document_id: str, segment_id: str, child_chunk_id: str, *, content: str
+    ) -> ChildChunk:
+        """Write a child chunk anew. Raises `NotFoundError`, and `BadRequestError` as `create`."""
+        return self._caller.send(
+            Call(
+                method="PATCH",
+                path=path(_ONE, dataset_id, document_id, segment_id, child_chunk_id),
+                json={"content": content},
+                read=_child_chunk,
+            )
+        )
+
+    def delete(self, dataset_id: str, document_id: str, segment_id: str, child_chunk_id: str) -> None:
+        """Delete a child chunk. Raises `NotFoundError`."""
+        self._caller.send(
+            Call(
+                method="DELETE",
+                path=path(_ONE, dataset_id, document_id, segment_id, child_chunk_id),
+                read=nothing,
+            )
+        )
