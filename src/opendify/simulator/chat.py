@@ -54,7 +54,7 @@ def end(turn: Turn, answer: str, usage: dict[str, object]) -> Iterator[Step]:
         turn.remember("")
         turn.refusal = invalid(_EMPTY)
         return
-    turn.give(answer, data)
+    turn.give(answer, data, usage)
     yield 0.0, turn.envelope.event("message_end", id=turn.message_id, metadata=data, files=None)
     yield from speech(turn)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from opendify.simulator.conversation_variables import ConversationVariable
 from opendify.simulator.errors import not_exists
 from opendify.simulator.files import File
-from opendify.simulator.model import Said
+from opendify.simulator.model import Said, Usage
 
 NO_PARENT = "00000000-0000-0000-0000-000000000000"
 
@@ -71,6 +71,7 @@ class Message:
     files: list[MessageFile] = field(default_factory=lambda: list[MessageFile]())
     retriever_resources: list[dict[str, object]] = field(default_factory=lambda: list[dict[str, object]]())
     feedback: Feedback | None = None
+    usage: Mapping[str, object] = field(default_factory=lambda: Usage().json(0.0))
 
 
 @dataclass(slots=True)

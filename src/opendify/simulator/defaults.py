@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from opendify.simulator.apps import AppSpec, Behaviour, Field, Moderation, Segment, Tool
-from opendify.simulator.nodes import LLM, Answer, Code, End, Maker, Start, Template
+from opendify.simulator.conversation_variables import ConversationVariable
+from opendify.simulator.nodes import LLM, Answer, Assigner, Code, End, Maker, Start, Template
 
 CURRENT_TIME = Tool(
     "current_time",
@@ -56,6 +57,22 @@ _APPS = (
         "reasoning",
         "advanced-chat",
         graph=(Start(), LLM(reasoning_format="separated"), Answer()),
+    ),
+    AppSpec(
+        "memory",
+        "advanced-chat",
+        name="Simulated Chatflow With Variables",
+        variables=(
+            ConversationVariable("last_query", description="what was asked before"),
+            ConversationVariable("count", "number", 0),
+            ConversationVariable("tags", "array[string]", []),
+        ),
+        graph=(
+            Start(),
+            LLM(prompt="Before: {{#conversation.last_query#}} Now: {{#sys.query#}}"),
+            Assigner({"last_query": "{{#sys.query#}}"}),
+            Answer(),
+        ),
     ),
     AppSpec(
         "painter",

@@ -30,8 +30,9 @@ def steps(turn: Turn) -> Steps:
         yield from GraphRun(turn).steps()
         return
     # No workflow events at all, and the answer in one piece (Dify 1.12.1).
-    data = chat.metadata(turn, no_usage(0.0, turn.seconds, 0.0), "workflow")
-    turn.give(preset, data)
+    usage = no_usage(0.0, turn.seconds, 0.0)
+    data = chat.metadata(turn, usage, "workflow")
+    turn.give(preset, data, usage)
     envelope, id_ = turn.envelope, turn.message_id
     yield 0.0, envelope.event("message", id=id_, answer=preset, from_variable_selector=None)
     yield 0.0, envelope.event("message_end", id=id_, metadata=data, files=list[object]())
@@ -165,7 +166,7 @@ class GraphRun:
         times = (round(first, 3), round(seconds - first, 3))
         priced = no_usage(0.0, *times) if usage is None else usage.json(round(seconds, 3), *times)
         data = chat.metadata(self.turn, priced, "workflow")
-        self.turn.give(answer, data)
+        self.turn.give(answer, data, priced)
         files = [self.turn.files.plain(file) for file in self.made]
         return self.turn.envelope.event("message_end", id=self.turn.message_id, metadata=data, files=files)
 

@@ -111,6 +111,20 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Assigner:
+    """Sets variables of the conversation, for this turn and later ones: `{{#conversation.name#}}`.
+
+    Args:
+        values: the text that each variable becomes.
+    """
+
+    values: Mapping[str, str]
+    id: str = "assigner"
+    title: str = "Variable Assigner"
+    type: ClassVar[str] = "assigner"
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a chatflow says. Text before a variable that is not yet known waits for nothing."""
 
@@ -165,4 +179,4 @@ class Loop:
     type: ClassVar[str] = "loop"
 
 
-Node = Start | LLM | Template | Code | Maker | Retrieval | Agent | Answer | End | Iteration | Loop
+Node = Start | LLM | Template | Code | Maker | Retrieval | Agent | Assigner | Answer | End | Iteration | Loop

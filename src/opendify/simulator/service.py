@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
@@ -66,6 +67,19 @@ class Reply:
     chunked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class EndUser:
+    """Somebody who used an app.
+
+    Args:
+        session_id: as requests name the user.
+    """
+
+    id: str
+    session_id: str
+    created_at: float = field(default_factory=time.time)
+
+
 class App:
     """An app and its state."""
 
@@ -77,12 +91,17 @@ class App:
         self.annotations = Annotations(spec.annotations)
         self.workflow_runs: dict[str, WorkflowRun] = {}
         """Of all its users, by id, in the order in which they began."""
+        self.end_users: dict[str, EndUser] = {}
+        """By Dify's own id."""
         self.running = 0
         """Its runs that are under way."""
 
     def user_id(self, user: str) -> str:
-        """Dify's own id of a user of this app."""
-        return str(uuid5(NAMESPACE_URL, f"opendify-simulator/{self.spec.nickname}/{user}"))
+        """Dify's own id of a user of this app, who is now known to it."""
+        user_id = str(uuid5(NAMESPACE_URL, f"opendify-simulator/{self.spec.nickname}/{user}"))
+        if user_id not in self.end_users:
+            self.end_users[user_id] = EndUser(user_id, user)
+        return user_id
 
     def message(self, user: str, message_id: str, uri: str) -> Message:
         """A message of this user.

@@ -184,11 +184,12 @@ class Turn:
         if self.message is not None:
             self.message.status, self.message.error = "error", refusal.message
 
-    def give(self, answer: str, metadata: Mapping[str, object]) -> None:
+    def give(self, answer: str, metadata: Mapping[str, object], usage: Mapping[str, object]) -> None:
         """The turn ends with an answer."""
         self.remember(answer)
         if self.message is None:
             return
+        self.message.usage = usage
         conversation = {"conversation_id": self.conversation.id} if self.conversation else {}
         self.reply = {
             "event": "message",

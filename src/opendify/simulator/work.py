@@ -11,7 +11,19 @@ from typing import Protocol
 from opendify.simulator.conversations import MessageFile
 from opendify.simulator.files import SILENCE, File, red_square
 from opendify.simulator.model import Script, Usage, no_usage, split
-from opendify.simulator.nodes import LLM, Agent, Answer, Code, End, Maker, Node, Retrieval, Start, Template
+from opendify.simulator.nodes import (
+    LLM,
+    Agent,
+    Answer,
+    Assigner,
+    Code,
+    End,
+    Maker,
+    Node,
+    Retrieval,
+    Start,
+    Template,
+)
 from opendify.simulator.saying import Saying
 from opendify.simulator.turns import Turn
 from opendify.simulator.variables import Variables
@@ -72,6 +84,8 @@ def work(run: Place, node: Node) -> Work:
         case Retrieval():
             found = run.turn.spec.cited(run.turn.question, "workflow")
             return Ran({"result": found}, {"query": run.turn.question})
+        case Assigner():
+            return _assign(run, node)
         case Answer():
             return Ran({"answer": run.variables.fill(node.answer), "files": run.made})
         case End():
@@ -85,8 +99,20 @@ def _start(run: Place, node: Start) -> Ran:
     system = run.system(started=True)
     run.variables.keep("sys", {name.removeprefix("sys."): value for name, value in system.items()})
     run.variables.keep("start", run.turn.inputs)  # by this name whatever the node's id is
+    if run.turn.conversation is not None:
+        variables = run.turn.conversation.variables
+        run.variables.keep("conversation", {variable.name: variable.value for variable in variables})
     shown = {**run.turn.inputs, **system}
     return Ran(shown, shown)
+
+
+def _assign(run: Place, node: Assigner) -> Ran:
+    values = {name: run.variables.fill(text) for name, text in node.values.items()}
+    run.variables.keep("conversation", values)
+    for variable in run.turn.conversation.variables if run.turn.conversation else ():
+        if variable.name in values:
+            variable.set(values[variable.name])
+    return Ran(process_data=values)
 
 
 def _code(run: Place, node: Code) -> Ran:

@@ -1,10 +1,12 @@
-"""What an app tells about itself."""
+"""What an app tells about itself, and the server about its version."""
 
 from __future__ import annotations
 
-from opendify.simulator.apps import GRAPH_MODES
-from opendify.simulator.errors import app_unavailable
-from opendify.simulator.service import Reply, Request, Route, Service
+from datetime import UTC, datetime
+
+from opendify.simulator.apps import GRAPH_MODES, VERSIONS
+from opendify.simulator.errors import Refusal, app_unavailable
+from opendify.simulator.service import TENANT_ID, Reply, Request, Route, Service
 from opendify.simulator.wire import escaped
 
 
@@ -31,9 +33,39 @@ def site(service: Service, request: Request) -> Reply:
     return Reply(escaped(service.app(request).spec.site()))
 
 
+def end_user(service: Service, request: Request) -> Reply:
+    """GET /end-users/{end_user_id}."""
+    app = service.app(request)
+    found = app.end_users.get(request.parameters["end_user_id"])
+    if found is None:
+        raise Refusal(404, "end_user_not_found", "End user not found.")
+    date = datetime.fromtimestamp(int(found.created_at), UTC).isoformat().replace("+00:00", "Z")
+    shown = {
+        "id": found.id,
+        "tenant_id": TENANT_ID,
+        "app_id": app.spec.id,
+        "type": "service-api",
+        "external_user_id": found.session_id,
+        "name": None,
+        "is_anonymous": False,
+        "session_id": found.session_id,
+        "created_at": date,
+        "updated_at": date,
+    }
+    return Reply(escaped(shown))
+
+
+def index(service: Service, request: Request) -> Reply:
+    """GET /: without a key."""
+    version = VERSIONS[service.behaviour]
+    return Reply(escaped({"welcome": "Dify OpenAPI", "api_version": "v1", "server_version": version}))
+
+
 ROUTES = (
     Route("GET", "/info", info),
     Route("GET", "/parameters", parameters),
     Route("GET", "/meta", meta),
     Route("GET", "/site", site),
+    Route("GET", "/end-users/{end_user_id}", end_user, since="1.16"),
+    Route("GET", "/", index, since="1.16"),
 )

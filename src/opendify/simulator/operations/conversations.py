@@ -8,7 +8,6 @@ from opendify.simulator.apps import CHAT_MODES
 from opendify.simulator.conversation_variables import ConversationVariable
 from opendify.simulator.conversations import NO_PARENT, Conversation, Message, Thought, title
 from opendify.simulator.errors import bad_request, internal, not_chat_app, not_exists
-from opendify.simulator.files import Files
 from opendify.simulator.payloads import (
     ConversationListQuery,
     ConversationRenamePayload,
@@ -74,7 +73,7 @@ def list_messages(service: Service, request: Request) -> Reply:
             raise not_exists("First Message", request.path)
         found = found[:at]
     page = found[-query.limit :]
-    data = [_message(service.files, conversation, message) for message in page]
+    data = [_message(service, conversation, message) for message in page]
     return _page(query.limit, len(found) > len(page), data)
 
 
@@ -168,13 +167,13 @@ def _variable(variable: ConversationVariable) -> dict[str, object]:
     }
 
 
-def _message(files: Files, conversation: Conversation, message: Message) -> dict[str, object]:
+def _message(service: Service, conversation: Conversation, message: Message) -> dict[str, object]:
     kept = [
         {
             "id": kept.id,
             "filename": kept.file.name,
             "type": kept.file.type,
-            "url": files.url_of(kept.file),
+            "url": service.files.url_of(kept.file),
             "mime_type": kept.file.mime_type,
             "size": len(kept.file.content),
             "transfer_method": kept.file.transfer_method,
@@ -197,6 +196,21 @@ def _message(files: Files, conversation: Conversation, message: Message) -> dict
         "message_files": kept,
         "status": message.status,
         "error": message.error,
+        **(_cost(message) if service.behaviour == "1.16" else {}),
+    }
+
+
+def _cost(message: Message) -> dict[str, object]:
+    """What newer Dify tells of a message besides."""
+    usage = message.usage
+    return {
+        "extra_contents": list[object](),
+        "message_tokens": usage["prompt_tokens"],
+        "answer_tokens": usage["completion_tokens"],
+        "total_tokens": usage["total_tokens"],
+        "provider_response_latency": usage["latency"],
+        "total_price": usage["total_price"],
+        "currency": usage["currency"],
     }
 
 

@@ -15,14 +15,20 @@ from opendify.simulator.workflow_runs import VERSION, WorkflowRun
 
 
 def run_detail(service: Service, request: Request) -> Reply:
-    """GET /workflows/run/{workflow_run_id}. Of a run that is not there, 1.12 knows nulls only."""
+    """GET /workflows/run/{workflow_run_id}. Of a run that is not there, 1.12 knows nulls only.
+
+    Inputs are JSON in a string, outputs too in 1.12.
+    """
     app = service.app(request)
     if app.spec.mode not in GRAPH_MODES:
         raise not_workflow_app()
     run = app.workflow_runs.get(request.parameters["workflow_run_id"])
     if run is None and service.behaviour != "1.12":
         raise not_found("Workflow run not found.")
-    return Reply(escaped({name: show(run) if run else None for name, show in _DETAIL.items()}))
+    shown = {name: show(run) if run else None for name, show in _DETAIL.items()}
+    if run is not None and service.behaviour != "1.12":
+        shown["outputs"] = run.outputs or {}
+    return Reply(escaped(shown))
 
 
 def list_logs(service: Service, request: Request) -> Reply:
@@ -74,7 +80,6 @@ _DETAIL: Mapping[str, Callable[[WorkflowRun], object]] = {
 
 
 def _text(values: Mapping[str, object] | None) -> str | None:
-    """Inputs and outputs are JSON in a string."""
     return json.dumps(values) if values else None
 
 
