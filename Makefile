@@ -32,7 +32,7 @@ check: .venv/.dev ## Format, lint, types, generated files, documents and the hou
 	$(BIN)/pytest -q tests/test_house_rules.py tests/test_docs.py
 
 docs: .venv/.dev ## Build the site of the documents and the reference into site/.
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 	@echo "Open site/index.html, or: $(BIN)/mkdocs serve"
 
 bench: .venv/.dev ## Measure the gateway.

@@ -41,11 +41,13 @@ def as_markdown(docstring: str) -> str:
     )
 
 
-def in_plain_words(annotations: griffe.Module) -> dict[str, str]:
-    """What the annotations of types/_model.py are once their validators are taken off: `Many` is a `list`."""
+def in_plain_words(types: griffe.Module) -> dict[str, str]:
+    """What the annotations that types share are, once their validators are taken off: `Many` is a `list`."""
     return {
         name: str(alias.value.slice.elements[0]).removesuffix("[T]")
-        for name, alias in annotations.attributes.items()
+        for module in types.modules.values()
+        for name, alias in module.attributes.items()
+        if module.is_private or alias.is_private
         if isinstance(alias.value, griffe.ExprSubscript) and str(alias.value.left) == "Annotated"
     }
 
@@ -103,7 +105,7 @@ class Docstrings(griffe.Extension):
         types = [
             thing for thing in everything if isinstance(thing, griffe.Class) and thing.path.startswith(TYPES)
         ]
-        plain = in_plain_words(pkg["types._model"])
+        plain = in_plain_words(pkg["types"])
         for kind in types:
             if kind.docstring and (table := as_table(kind, plain)):
                 kind.docstring.value += f"\n\n{table}"

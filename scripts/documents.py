@@ -196,9 +196,12 @@ CLIENTS = {"apps": Dify("app-x"), "knowledge": Knowledge("dataset-x")}
 
 
 def reference_page(page: str) -> str:
-    """The names of a client, of which mkdocs makes the reference."""
+    """The names of a client, of which mkdocs makes the reference; what both clients have is on the first."""
+    shown = resources(CLIENTS["apps"]).values() if page != "apps" else ()
     lines: list[str] = []
     for noun, kind in resources(CLIENTS[page]).items():
+        if kind in shown:
+            continue
         name = f"{'dify' if page == 'apps' else page}.{noun}"
         lines += [f"::: {kind.__module__}.{kind.__qualname__}", "    options:"]
         lines += [f"      heading: {name}", f"      toc_label: {name}", ""]

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 DatasourceType = Literal["local_file", "online_document", "website_crawl", "online_drive"]
+"""Where the documents of a pipeline come from."""
 
 
 class PipelineFile(Model):
