@@ -29,7 +29,15 @@ class AsyncApp:
         return await self._caller.send(Call(method="GET", path="/info", read=_info))
 
     async def parameters(self) -> AppParameters:
-        """What the app asks for before a conversation, what is switched on, and which files it takes."""
+        """What the app asks for before a conversation, what is switched on, and which files it takes.
+
+        Raises `ProviderUnavailableError` for an app that was never published, `BadRequestError` for a New
+        Agent that was not.
+
+        >>> async def wanted(dify: AsyncDify) -> list[str]:
+        ...     form = (await dify.app.parameters()).user_input_form
+        ...     return [field.variable for field in form if field.required]
+        """
         return await self._caller.send(Call(method="GET", path="/parameters", read=_parameters))
 
     async def meta(self) -> AppMeta:
@@ -37,5 +45,8 @@ class AsyncApp:
         return await self._caller.send(Call(method="GET", path="/meta", read=_meta))
 
     async def site(self) -> AppSite:
-        """How the app's own web page looks: title, icon, colours, texts."""
+        """How the app's own web page looks: title, icon, colours, texts.
+
+        Raises `PermissionDeniedError` for an app without one.
+        """
         return await self._caller.send(Call(method="GET", path="/site", read=_site))

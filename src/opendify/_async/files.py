@@ -51,9 +51,7 @@ class AsyncFiles:
             )
         )
 
-    def preview(
-        self, file_id: str, *, as_attachment: bool = False, user: str | None = None
-    ) -> AsyncDownload:
+    def preview(self, file_id: str, *, as_attachment: bool = False, user: str | None = None) -> AsyncDownload:
         """A file that a message of this app has, sent or answered with: its bytes, to read or to save.
 
         `file_id`: of the upload; listed messages tell it as `upload_file_id`. `as_attachment=True` asks for

@@ -30,7 +30,15 @@ class App:
         return self._caller.send(Call(method="GET", path="/info", read=_info))
 
     def parameters(self) -> AppParameters:
-        """What the app asks for before a conversation, what is switched on, and which files it takes."""
+        """What the app asks for before a conversation, what is switched on, and which files it takes.
+
+        Raises `ProviderUnavailableError` for an app that was never published, `BadRequestError` for a New
+        Agent that was not.
+
+        >>> def wanted(dify: Dify) -> list[str]:
+        ...     form = (dify.app.parameters()).user_input_form
+        ...     return [field.variable for field in form if field.required]
+        """
         return self._caller.send(Call(method="GET", path="/parameters", read=_parameters))
 
     def meta(self) -> AppMeta:
@@ -38,5 +46,8 @@ class App:
         return self._caller.send(Call(method="GET", path="/meta", read=_meta))
 
     def site(self) -> AppSite:
-        """How the app's own web page looks: title, icon, colours, texts."""
+        """How the app's own web page looks: title, icon, colours, texts.
+
+        Raises `PermissionDeniedError` for an app without one.
+        """
         return self._caller.send(Call(method="GET", path="/site", read=_site))

@@ -14,7 +14,7 @@ __all__ = ["Messages"]
 _messages = read_page(Message)
 _questions = read_page(str)
 
-Questions = list[str]
+Questions = list[str]  # within the class, `list` is its own method
 
 
 class Messages:
