@@ -45,6 +45,9 @@ ERRORS: dict[int | str, type[APIStatusError]] = {
     "provider_not_initialize": ProviderUnavailableError,
 }
 
+UNTYPED = {"Feature": {"type", "configs"}, "FileUpload": {"fileUploadConfig"}}
+"""What Dify 1.12.1 repeats or leaves empty, and no specification has: to be found in `model_extra`."""
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -128,13 +131,13 @@ def check_says(value: Any, told: Any) -> None:
     """A typed value says all that stands in the JSON, and knows all its fields."""
     match value:
         case Model():
-            assert not value.model_extra, type(value)
+            unknown = (value.model_extra or {}).keys()
+            assert unknown <= UNTYPED.get(type(value).__name__, set()), type(value)
             for key, part in told.items():
                 check_says(getattr(value, _field(type(value), key)), part)
         case list():
-            told = told or []
-            assert len(value) == len(told)
-            for one, part in zip(value, told, strict=True):
+            assert len(value) == len(told or [])
+            for one, part in zip(value, told or [], strict=True):
                 check_says(one, part)
         case datetime():
             assert value == datetime.fromisoformat(told).replace(tzinfo=UTC)
