@@ -10,11 +10,10 @@ import pytest
 
 from opendify import APIStatusError, DifyError, TruncatedStreamError, WorkflowFailedError
 from opendify.types import ErrorEvent, UploadedFile
-from opendify.types.app import AppInfo, AppMeta, AppParameters, AppSite
 from opendify.types.events import CHAT_EVENTS, COMPLETION_EVENTS, WORKFLOW_EVENTS
 
 from .conftest import Connect, follow
-from .wire_server import RECORDINGS, WireServer, answer, cut, events, recording
+from .wire_server import RECORDINGS, WireServer, cut, events, recording
 
 
 def exchanges() -> dict[str, dict[str, Any]]:
@@ -158,33 +157,6 @@ async def check_reply(sent: Any, told: list[dict[str, Any]]) -> None:
         assert [file.url for file in reply.files] == files
         if finished:
             assert (reply.workflow_status, reply.outputs) == (finished["status"], finished["outputs"])
-
-
-READS: dict[str, tuple[str, Any]] = {
-    "info": ("info", AppInfo),
-    "parameters": ("parameters", AppParameters),
-    "meta": ("meta", AppMeta),
-    "site": ("site", AppSite),
-}
-
-
-@pytest.mark.parametrize(
-    "name", [n for n in EXCHANGES if n.rpartition("-")[2] in READS and EXCHANGES[n]["status"] == 200]
-)
-async def test_what_an_app_tells_of_itself_is_read(connect: Connect, name: str) -> None:
-    method, kind = READS[name.rpartition("-")[2]]
-    with WireServer(answer(recording(name))) as server:
-        told = await getattr(connect(server).app, method)()
-    assert isinstance(told, kind)
-    assert not told.model_extra
-    if isinstance(told, AppParameters):
-        raw = json.loads(recording(name))
-        forms = [(kind, field) for item in raw["user_input_form"] for kind, field in item.items()]
-        assert [(f.type, f.variable, f.required) for f in told.user_input_form] == [
-            (kind, field["variable"], field["required"]) for kind, field in forms
-        ]
-        assert told.system_parameters.file_size_limit == 15
-        assert told.file_upload.allowed_file_types == raw["file_upload"].get("allowed_file_types", [])
 
 
 @pytest.mark.parametrize(

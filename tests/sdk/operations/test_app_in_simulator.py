@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opendify import BadRequestError, NotFoundError, PermissionDeniedError, ResponseError, ServerError
+from opendify import (
+    AsyncKnowledge,
+    BadRequestError,
+    Knowledge,
+    NotFoundError,
+    PermissionDeniedError,
+    ResponseError,
+    ServerError,
+)
 from opendify.simulator import AppSpec, ConversationVariable, Simulator, default_apps
 
 from ..conftest import Connect
@@ -267,6 +276,31 @@ async def test_speech_becomes_text_and_text_speech(
         await client(connect, simulated, "plain").audio.to_text(spoken)
 
 
-async def test_a_server_tells_its_version(connect: Connect, simulated: Simulator) -> None:
-    info = await client(connect, simulated, "chat").server.info()
-    assert info.server_version.startswith(("1.12.", "1.16."))
+async def test_a_server_tells_its_version_and_an_older_one_knows_less(
+    connect: Connect, simulated: Simulator
+) -> None:
+    dify = client(connect, simulated, "chat")
+    info = await dify.server.info()
+    (reply,) = await talk(dify, "Hello")
+    (message,) = await every(dify.messages.list(reply.conversation_id))
+    await dify.feedback.send(reply.message_id, rating="like")
+    (rated,) = await every(dify.feedback.list())
+    if info.server_version.startswith("1.12."):
+        assert message.total_tokens is None
+        with pytest.raises(NotFoundError):
+            await dify.end_users.get(rated.from_end_user_id)
+        return
+    assert info.server_version.startswith("1.16.")
+    assert message.total_tokens == reply.usage.total_tokens
+    assert message.total_price == reply.usage.total_price
+    somebody = await dify.end_users.get(rated.from_end_user_id)
+    assert (somebody.id, somebody.external_user_id) == (rated.from_end_user_id, "ada")
+    with pytest.raises(NotFoundError):
+        await dify.end_users.get(NOWHERE)
+
+
+async def test_a_dataset_key_learns_the_version_as_well(simulated: Simulator) -> None:
+    async with AsyncKnowledge("dataset-x", base_url=simulated.base_url) as knowledge:
+        told = await knowledge.server.info()
+    with Knowledge("dataset-x", base_url=simulated.base_url) as twin:
+        assert await asyncio.to_thread(twin.server.info) == told
