@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from opendify import AsyncDify, AsyncHttpxTransport, AsyncTransport, Dify, DifyError, HttpxTransport
+from opendify import (
+    AsyncDify,
+    AsyncHttpxTransport,
+    AsyncKnowledge,
+    AsyncTransport,
+    Dify,
+    DifyError,
+    HttpxTransport,
+    Knowledge,
+)
 from opendify.aiohttp import AiohttpTransport
 
 from .wire_server import WireServer
@@ -67,6 +76,8 @@ class InThread:
 
 Connect = Callable[..., Any]
 
+TWINS: dict[type, type] = {Dify: AsyncDify, Knowledge: AsyncKnowledge}
+
 ASYNC_TRANSPORTS: dict[str, Callable[..., AsyncTransport]] = {
     "httpx2": AsyncHttpxTransport,
     "aiohttp": AiohttpTransport,
@@ -78,17 +89,24 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     """A function that gives a client of a server, one way after the other; clients are closed afterwards."""
     opened: list[Any] = []
 
-    def connect(server: WireServer | str, *, idle_seconds: float = 1.5, **options: Any) -> Any:
+    def connect(
+        server: WireServer | str,
+        *,
+        kind: type = Dify,
+        api_key: str = "app-secret-key",
+        idle_seconds: float = 1.5,
+        **options: Any,
+    ) -> Any:
         url = server if isinstance(server, str) else server.url
         options = {"user": "ada", "base_url": url} | options
         client: Any
         if request.param == "sync":
             transport: Any = HttpxTransport(idle_seconds=idle_seconds, trust_env=False)
-            client = InThread(Dify("app-secret-key", transport=transport, **options))
+            client = InThread(kind(api_key, transport=transport, **options))
             opened.append(InThread(transport))
         else:
             transport = ASYNC_TRANSPORTS[request.param](idle_seconds=idle_seconds, trust_env=False)
-            client = AsyncDify("app-secret-key", transport=transport, **options)
+            client = TWINS[kind](api_key, transport=transport, **options)
             opened.append(transport)
         return client
 
