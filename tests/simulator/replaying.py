@@ -22,7 +22,7 @@ RECORDINGS = Path(__file__).parent.parent / "recordings"
 FASTER = 20
 """How much faster than recorded the scripted model stalls and ticks, and pings come."""
 
-_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|20\d{18}")  # the latter is of a batch
 _TIMED = re.compile(r"\[\[(slow:\d+|stall|midstall):([\d.]+)\]\]")
 _MADE_UP = {"prog.exe": b"MZ\x90\x00\x03\x00\x00\x00", "big11m.png": 11, "big16m.txt": 16, "big32m.mp3": 32}
 
@@ -57,8 +57,51 @@ LATER = {
     "feedback-dislike": 2,
     "feedbacks-list": 3,
     "messages-list-with-feedback": 3,
+    "meta-built-in-enable": 1,
+    "child-create": 1,
+    "child-update": 1,
+    "child-delete": 1,
 }
 """Exchanges that came after all others of their second, and in which order."""
+
+EARLIER = (
+    "ds-list",
+    "ds-get",
+    "ds-update",
+    "doc-create-text",
+    "doc-indexing-status-early",
+    "seg-list",
+    "seg-get",
+    "tag-create",
+    "tag-update",
+    "tag-list",
+    "tag-bind",
+    "tag-dataset",
+    "ds-list-by-tag",
+    "meta-create",
+    "meta-create-number",
+    "meta-list",
+    "meta-assign",
+    "doc-get-with-metadata",
+    "ds-create-pc",
+    "upd-ds-create",
+    "upd-status-before",
+    "upd-status-2",
+)
+"""Exchanges that came before all others of their second, in this order: so their replies show."""
+
+INDEXING = 1.0
+"""Seconds that indexing a document takes the simulator. What was recorded in a later second finds it done."""
+
+UNTIL = {"doc-indexing-status-early": b'"splitting"', "annotation-reply-status": b'"completed"'}
+"""Exchanges that are played again until the reply says this: what they ask about takes its time."""
+
+RENAMED = {
+    "realdify/stub/stub": "opendify/simulator/simulated",
+    "stub-embed": "simulated-embedding",
+    "stub-rerank": "simulated-rerank",
+}
+"""The models of the recorded Dify, and ours in their place."""
 
 UNRECORDED: dict[str, tuple[dict[str, str], str, str, dict[str, Any]]] = {
     "annotation-update": (
@@ -78,6 +121,39 @@ UNRECORDED: dict[str, tuple[dict[str, str], str, str, dict[str, Any]]] = {
         "workflow",
         "/v1/workflows/run",
         {"inputs": {"text": "hello flow"}, "user": "alice"},
+    ),
+    "models-badtype": (
+        {"id": "0b152f07-5487-4fa1-b737-7013e605545f"},
+        "dataset",
+        "/v1/datasets",
+        {
+            "name": "Seed knowledge",
+            "indexing_technique": "high_quality",
+            "permission": "all_team_members",
+            "retrieval_model": {
+                "search_method": "semantic_search",
+                "reranking_enable": False,
+                "top_k": 3,
+                "score_threshold_enabled": False,
+            },
+        },
+    ),
+    "empty-ds-create-hq": (
+        {},
+        "dataset",
+        "/v1/datasets/0b152f07-5487-4fa1-b737-7013e605545f/document/create-by-text",
+        {
+            "name": "planets.txt",
+            "text": "Mercury is the closest planet to the Sun.",
+            "indexing_technique": "high_quality",
+            "process_rule": {"mode": "automatic"},
+        },
+    ),
+    "doc-create-text-underscore": (
+        {"id": "e00eda76-3d7a-48d0-9b62-142f635d8d7c"},
+        "dataset",
+        "/v1/datasets",
+        {"name": "Minimal"},
     ),
 }
 """What was made before an exchange and not recorded: its id, and how the simulator is asked to make it."""
@@ -107,13 +183,21 @@ class Recording:
         return cls(name, recorded["request"], exchange, recorded.get("reads", []))
 
     @property
+    def makes_document(self) -> bool:
+        """Whether a document is given in, or another text for it, here or right before."""
+        urls = self.request["url"], UNRECORDED.get(self.name, ({}, "", "", {}))[2]
+        return any(word in url for url in urls for word in ("/document/create", "/update-by-"))
+
+    @property
     def order(self) -> tuple[float, int, str]:
         """When it was recorded; within a second, making goes before reading, and that before removing."""
         date = self.exchange.header("Date")
         when = parsedate_to_datetime(date).timestamp() if date else 0.0
         if self.request["url"].endswith("/files/upload"):
             return when, -1, self.name
-        rank = ("POST", "GET", "OPTIONS", "PUT", "DELETE").index(self.request["method"])
+        if self.name in EARLIER:
+            return when, EARLIER.index(self.name) - len(EARLIER), self.name
+        rank = ("POST", "GET", "OPTIONS", "PUT", "PATCH", "DELETE").index(self.request["method"])
         return when, rank + 10 * LATER.get(self.name, 0), self.name
 
 
@@ -146,9 +230,16 @@ class Player:
         self.replies: dict[str, Exchange] = {}
 
     async def play(self, recording: Recording, during: Recording | None = None) -> None:
-        """Play one exchange, and another one in its midst."""
+        """Play one exchange, and another one in its midst; and again while a state is awaited."""
         if recording.name in UNRECORDED:
             await self._make(*UNRECORDED[recording.name])
+        for _ in range(500):
+            await self._play(recording, during)
+            if UNTIL.get(recording.name, b"") in self.replies[recording.name].body:
+                return
+            await asyncio.sleep(0.01)
+
+    async def _play(self, recording: Recording, during: Recording | None) -> None:
         async with asked(self._port, self._request(recording)) as reply:
             await reply.head()
             asking = None
@@ -166,6 +257,7 @@ class Player:
     async def _make(self, ids: dict[str, str], app: str, target: str, body: dict[str, Any]) -> None:
         """Make what was not recorded, so that what follows is about something."""
         head = {"Authorization": f"Bearer {self._keys[app]}", "Content-Type": "application/json"}
+        target = self._translated(target)
         async with asked(self._port, written("POST", target, head, json.dumps(body).encode())) as reply:
             await reply.head()
             made = json.loads((await reply.rest()).body)
@@ -195,7 +287,7 @@ class Player:
 
     def _translated(self, text: str) -> str:
         text = _ID.sub(lambda match: self._ours(match.group()), text)
-        for theirs, ours in UNREACHABLE.items():
+        for theirs, ours in (UNREACHABLE | RENAMED).items():
             text = text.replace(theirs, ours)
         return _TIMED.sub(lambda match: f"[[{match[1]}:{float(match[2]) / FASTER}]]", text)
 
@@ -244,7 +336,9 @@ def _form(fields: list[str]) -> tuple[bytes, str]:
         name, _, value = written_.partition("=")
         disposition = f'Content-Disposition: form-data; name="{name}"'
         content, more = value.encode(), ""
-        if value.startswith("@"):
+        if not value.startswith("@"):
+            content = value.removesuffix(";type=text/plain").encode()
+        else:
             path, *options = value[1:].split(";")
             given = dict(option.split("=", 1) for option in options)
             file = path.rpartition("/")[2]

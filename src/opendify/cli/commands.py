@@ -189,6 +189,7 @@ def simulate(
         table = Table("app", "kind", "key", box=None, header_style="bold")
         for spec in dify.apps:
             table.add_row(spec.title, spec.mode, spec.app_key)
+        table.add_row("Knowledge", "datasets", dify.dataset_key)
         out.print(table)
 
     try:

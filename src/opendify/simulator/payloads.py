@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from opendify.simulator.errors import internal, invalid, unreadable, unsupported_media_type
+from opendify.simulator.errors import Refusal, internal, invalid, unreadable, unsupported_media_type
 from opendify.simulator.wire import mapping
 
 _VERSION = re.compile(r"(errors\.pydantic\.dev/)[\d.]+")
@@ -186,8 +186,13 @@ def validated(payload: type[_Payload], given: Mapping[str, object]) -> _Payload:
     try:
         return payload.model_validate(given)
     except ValidationError as error:
-        # Dify 1.12 and 1.16 ship another pydantic, and its version stands in the message.
-        raise invalid(_VERSION.sub(r"\g<1>2.11", str(error))) from error
+        raise refused(error) from error
+
+
+def refused(error: ValidationError) -> Refusal:
+    """400 invalid_param with pydantic's words, as Dify shows them."""
+    # Dify 1.12 and 1.16 ship another pydantic, and its version stands in the message.
+    return invalid(_VERSION.sub(r"\g<1>2.11", str(error)))
 
 
 def parsed(content_type: str, body: bytes) -> dict[str, object]:

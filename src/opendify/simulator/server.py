@@ -286,7 +286,18 @@ class _Routes:
 
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _UUIDS = frozenset(
-    {"conversation_id", "message_id", "variable_id", "annotation_id", "job_id", "file_id", "end_user_id"}
+    {
+        *(
+            "conversation_id",
+            "message_id",
+            "variable_id",
+            "annotation_id",
+            "job_id",
+            "file_id",
+            "end_user_id",
+        ),
+        *("dataset_id", "document_id", "segment_id", "child_chunk_id", "metadata_id"),
+    }
 )
 """Parameters that are UUIDs: anything else in their place is another path."""
 
@@ -332,6 +343,7 @@ async def _read(request: web.BaseRequest, path: str, parameters: dict[str, str])
         body=body,
         content_type=request.content_type if "Content-Type" in request.headers else "",
         parts=parts,
+        repeated={name: request.rel_url.query.getall(name) for name in request.rel_url.query},
     )
 
 

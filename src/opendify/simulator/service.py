@@ -13,6 +13,7 @@ from opendify.simulator.conversations import Conversations, Message
 from opendify.simulator.counts import Tally
 from opendify.simulator.errors import Refusal, not_exists, unauthorized
 from opendify.simulator.files import Files
+from opendify.simulator.knowledge.workspace import Workspace
 from opendify.simulator.runs import Run
 from opendify.simulator.turns import Steps, Turn
 from opendify.simulator.workflow_runs import WorkflowRun
@@ -40,6 +41,7 @@ class Request:
         headers: names in lower case.
         parameters: those of the path.
         parts: of a multipart form.
+        repeated: all values of each name in the query; `query` has one of each.
     """
 
     method: str
@@ -50,6 +52,7 @@ class Request:
     body: bytes = b""
     content_type: str = ""
     parts: Sequence[Part] = ()
+    repeated: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict[str, Sequence[str]]())
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +149,17 @@ class Service:
         behaviour: which Dify.
         pace: the model's seconds per token.
         naming_delay: seconds that naming a new conversation takes.
+        workspaces: the knowledge bases, by the key that opens them.
     """
 
     def __init__(
-        self, apps: Sequence[AppSpec], behaviour: Behaviour, *, pace: float, naming_delay: float
+        self,
+        apps: Sequence[AppSpec],
+        behaviour: Behaviour,
+        *,
+        pace: float,
+        naming_delay: float,
+        workspaces: Mapping[str, Workspace],
     ) -> None:
         self.behaviour: Behaviour = behaviour
         self.pace = pace
@@ -159,6 +169,7 @@ class Service:
         self.runs: dict[str, Run] = {}
         """Runs that are under way, by task id."""
         self._apps = {spec.app_key: App(spec) for spec in apps}
+        self._workspaces = workspaces
 
     @property
     def apps(self) -> Iterable[App]:
@@ -171,15 +182,30 @@ class Service:
         Raises:
             Refusal: 401 or 403.
         """
-        scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise unauthorized("Authorization header must be provided and start with 'Bearer'")
-        app = self._apps.get(token.strip())
+        app = self._apps.get(_token(request))
         if app is None:
             raise unauthorized("Access token is invalid")
         if not app.spec.api_enabled:
             raise Refusal(403, "forbidden", "The app's API service has been disabled.")
         return app
+
+    def workspace(self, request: Request) -> Workspace:
+        """The knowledge base that the request's key opens.
+
+        Raises:
+            Refusal: 401.
+        """
+        workspace = self._workspaces.get(_token(request))
+        if workspace is None:
+            raise unauthorized("Access token is invalid")
+        return workspace
+
+
+def _token(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise unauthorized("Authorization header must be provided and start with 'Bearer'")
+    return token.strip()
 
 
 Operation = Callable[[Service, Request], "Reply | Generation"]

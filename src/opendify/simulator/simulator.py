@@ -12,6 +12,8 @@ from typing import Self, TypeVar
 from opendify.simulator.apps import AppSpec, Behaviour
 from opendify.simulator.counts import Counts
 from opendify.simulator.defaults import default_apps
+from opendify.simulator.knowledge.models import MODELS, Model
+from opendify.simulator.knowledge.workspace import Workspace
 from opendify.simulator.server import Server
 from opendify.simulator.service import Service
 
@@ -32,6 +34,8 @@ class Simulator:
         naming_delay: seconds that the first turn of a conversation waits, unless `auto_generate_name` is
             false (Dify 1.12.1 takes one).
         ping: seconds between two pings of a stream.
+        dataset_key: the key of the knowledge base.
+        indexing_seconds: what indexing a document takes.
 
     Raises:
         OSError: on entering, if the port is taken.
@@ -52,6 +56,8 @@ class Simulator:
         port: int = 0,
         naming_delay: float = 1.0,
         ping: float = 10.0,
+        dataset_key: str = "dataset-sim",
+        indexing_seconds: float = 0.2,
     ) -> None:
         self.apps = tuple(default_apps(behaviour) if apps is None else apps)
         for what in ("nickname", "app_key"):
@@ -63,6 +69,8 @@ class Simulator:
         self._port = port
         self._naming_delay = naming_delay
         self._ping = ping
+        self._dataset_key = dataset_key
+        self._indexing_seconds = indexing_seconds
         self._server: Server | None = None
         self._thread: _Thread | None = None
 
@@ -86,16 +94,35 @@ class Simulator:
         """The API key of each app, by nickname."""
         return {spec.nickname: spec.app_key for spec in self.apps}
 
+    @property
+    def dataset_key(self) -> str:
+        """The key of the knowledge base."""
+        return self._dataset_key
+
+    @property
+    def empty_dataset_key(self) -> str:
+        """The key of another workspace, which has no models."""
+        return f"{self._dataset_key}-empty"
+
     def counts(self) -> Counts:
         """What it was asked so far."""
         return self._ask(self._running().counts)
 
     def reset(self) -> None:
-        """Count from zero. Conversations and files stay."""
+        """Count from zero. Conversations, files and datasets stay."""
         self._ask(self._running().service.tally.reset)
 
     async def __aenter__(self) -> Self:
-        service = Service(self.apps, self._behaviour, pace=self._pace, naming_delay=self._naming_delay)
+        service = Service(
+            self.apps,
+            self._behaviour,
+            pace=self._pace,
+            naming_delay=self._naming_delay,
+            workspaces={
+                self.dataset_key: self._workspace(MODELS),
+                self.empty_dataset_key: self._workspace(()),
+            },
+        )
         server = Server(service, ping=self._ping)
         await server.start(self._host, self._port)
         self._server = server
@@ -125,6 +152,9 @@ class Simulator:
                 thread.run(self.__aexit__(kind, error, trace))
             finally:
                 thread.end()
+
+    def _workspace(self, models: Sequence[Model]) -> Workspace:
+        return Workspace(self._behaviour, indexing_seconds=self._indexing_seconds, models=models)
 
     def _running(self) -> Server:
         if self._server is None:

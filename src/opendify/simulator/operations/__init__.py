@@ -4,13 +4,34 @@ from opendify.simulator.operations import (
     annotations,
     applications,
     audio,
+    child_chunks,
     conversations,
+    datasets,
+    documents,
     files,
     generations,
     messages,
+    metadata,
+    models,
+    segments,
+    tags,
     workflows,
 )
+from opendify.simulator.operations.workspace import advised
 from opendify.simulator.service import Route
+
+KNOWLEDGE: tuple[Route, ...] = advised(
+    (
+        *tags.ROUTES,
+        *metadata.ROUTES,
+        *datasets.ROUTES,
+        *documents.ROUTES,
+        *segments.ROUTES,
+        *models.ROUTES,
+        *child_chunks.ROUTES,
+    )
+)
+"""All that a dataset key opens."""
 
 ROUTES: tuple[Route, ...] = (
     *applications.ROUTES,
@@ -21,5 +42,6 @@ ROUTES: tuple[Route, ...] = (
     *audio.ROUTES,
     *annotations.ROUTES,
     *workflows.ROUTES,
+    *KNOWLEDGE,
 )
 """All that the simulator serves."""
