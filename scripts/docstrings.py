@@ -10,7 +10,7 @@ from typing import Any
 import griffe
 
 EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.M)
-PARAMETER = re.compile(r"(?:^|(?<=[.;)]\s))(?=`\w+`: )", re.M)
+PARAMETER = re.compile(r"(?:^|(?<=[.;)]\s))(?=(?:`\w+`(?:,| and)\s)*`\w+`: )", re.M)
 TYPES = "opendify.types"
 SPECIAL = re.compile(r"([\[\]|_*<])")  # what Markdown would take for its own
 

@@ -214,7 +214,7 @@ def types_page() -> str:
     for module in pkgutil.iter_modules(types.__path__):
         if not module.name.startswith("_"):
             lines += [f"## {module.name.replace('_', ' ').capitalize()}", ""]
-            lines += [f"::: {types.__name__}.{module.name}", "    options:", '      filters: ["!^_"]']
+            lines += [f"::: {types.__name__}.{module.name}", "    options:"]
             lines += ["      heading_level: 3", "      show_labels: false"]
             lines += ["      show_root_heading: false", "      show_root_toc_entry: false", ""]
     return "\n".join(lines)
