@@ -90,6 +90,7 @@ def reader(
     for name, value in {
         "DIFY_API_BASE": dify.base_url,
         "DIFY_API_KEY": dify.keys["chat"],
+        "DIFY_DATASET_KEY": dify.dataset_key,
         "OPENAI_BASE_URL": gateway.base_url,
         "OPENAI_API_KEY": "sk-any",
     }.items():

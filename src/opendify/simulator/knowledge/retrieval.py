@@ -157,7 +157,7 @@ def semantic(query: str, texts: Sequence[str], model: RetrievalModel | None = No
     """How like the query each text is, 0 to 1: the cosine of their words and pieces of words.
 
     >>> [round(score, 2) for score in semantic("mars colony", ["Mars colonies", "Jupiter"])]
-    [0.67, 0.0]
+    [0.56, 0.0]
     """
     wanted, size = _vector(query)
 
