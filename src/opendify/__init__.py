@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ._sync._pages import Pages
     from ._sync._stream import Stream
     from ._sync._transport import Request, Response, Transport
+    from ._watch import RequestInfo, ResponseInfo
 
 __all__ = [
     "APIConnectionError",
@@ -93,8 +94,10 @@ __all__ = [
     "RateLimitError",
     "Reply",
     "Request",
+    "RequestInfo",
     "Response",
     "ResponseError",
+    "ResponseInfo",
     "ServerError",
     "Stream",
     "StreamError",
@@ -107,7 +110,7 @@ __all__ = [
 
 # Where the names above are, in the order in which it is looked for them: who works with `Dify` alone never
 # loads the async half, and the other way round.
-_SHARED = ("_errors", "_call", "_page")
+_SHARED = ("_errors", "_watch", "_call", "_page")
 _TWINS = ("_transport", "_stream", "_pages", "_download", "_client", "_httpx")
 
 

@@ -67,6 +67,21 @@ class Timeout:
     connect: float | None = 10.0
     silence: float | None = 120.0
 
+    @classmethod
+    def of(cls, timeout: Timeout | float | None) -> Timeout:
+        """A timeout, or the silence that a number of seconds means; `None` is the usual one.
+
+        >>> Timeout.of(5), Timeout.of(600)
+        (Timeout(connect=5, silence=5), Timeout(connect=10.0, silence=600))
+        """
+        if isinstance(timeout, Timeout):
+            return timeout
+        if timeout is None:
+            return cls()
+        if timeout <= 0:
+            raise ValueError("timeout must be more than 0 seconds; Timeout(silence=None) waits for ever.")
+        return cls(connect=min(timeout, 10.0), silence=timeout)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -114,6 +129,7 @@ class Operation:
     query: Mapping[str, QueryValue] = field(default_factory=dict[str, QueryValue])
     json: object = field(default=None, repr=False)
     form: Form | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @property
     def reads_only(self) -> bool:

@@ -71,9 +71,11 @@ __all__ = [
     "broken",
     "no_connection",
     "no_connection_in_time",
+    "no_free_connection",
     "refusal",
     "refusal_from_reply",
     "retold",
+    "shown",
     "silence",
 ]
 
@@ -308,6 +310,11 @@ _KNOWLEDGE_LIMIT = "rate limit"
 # Flask-RESTX adds a hint about routes to every 404; it is about the server's code, not the caller's fault.
 _ROUTE_HINT = re.compile(r"\s*You have requested this URI \[.*", re.DOTALL)
 
+# A refused parameter is told with pydantic's whole dump, which may quote a prompt.
+_PYDANTIC_DUMP = re.compile(
+    r" \[type=\w+, input_value=.*?, input_type=[\w.]+\](\n\s+For further information visit \S+)?", re.DOTALL
+)
+
 _USEFUL_HEADERS = ("content-type", "retry-after", "server", "x-env", "x-trace-id", "x-version")
 
 
@@ -328,13 +335,14 @@ def refusal(
     >>> type(refusal(404, "not_found", "Conversation Not Exists.")).__name__
     'NotFoundError'
     """
+    message = _PYDANTIC_DUMP.sub("", _ROUTE_HINT.sub("", message) if status == 404 else message)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (ServerError if status >= 500 else APIStatusError)
     if (kind is BadRequestError and message.startswith(_TOO_MANY)) or (
         kind is PermissionDeniedError and _KNOWLEDGE_LIMIT in message.lower()
     ):
         kind = RateLimitError
     return kind(
-        _ROUTE_HINT.sub("", message) if status == 404 else message,
+        message,
         status=status,
         code=code,
         params=params,
@@ -380,7 +388,7 @@ def refusal_from_reply(status: int, headers: Mapping[str, str], body: bytes) -> 
 
 def _in_place_of_json(status: int, headers: Mapping[str, str], body: bytes) -> str:
     if 300 <= status < 400:
-        target = headers.get("location", "").partition("?")[0]
+        target = shown(headers.get("location", ""))
         return f"The server redirects to {target or 'nowhere'}; set base_url to where Dify really is."
     if not body.strip():
         return "The answer is empty."
@@ -407,6 +415,18 @@ def _seconds(value: str | None) -> float | None:
     return float(value) if value and re.fullmatch(r"\d{1,9}(\.\d+)?", value) else None
 
 
+_FORM_TOKEN = re.compile(r"(/form/human_input/)[^/]+")
+
+
+def shown(url: str) -> str:
+    """What of an address may be seen: not its query, nor the token of a form, which opens it to anybody.
+
+    >>> shown("https://dify.example.com/v1/form/human_input/0f3c?user=ada")
+    'https://dify.example.com/v1/form/human_input/…'
+    """
+    return _FORM_TOKEN.sub(r"\1…", url.partition("?")[0])
+
+
 # What transports say, each of its own library's exceptions. `cause` is what to show under the error: not
 # where it would repeat what was sent or received.
 
@@ -424,6 +444,19 @@ def no_connection_in_time(url: str, seconds: float | None, cause: Exception | No
     """Nothing could be sent within `Timeout.connect`."""
     error = APITimeoutError(
         f"No connection to {url} within {seconds} s. Is the server up, and the address right?",
+        url=url,
+        sent=False,
+        phase="connect",
+    )
+    error.__cause__ = cause
+    return error
+
+
+def no_free_connection(url: str, seconds: float | None, cause: BaseException | None) -> APITimeoutError:
+    """All connections that the transport may have were in use."""
+    error = APITimeoutError(
+        f"No connection to {url} became free within {seconds} s. Raise max_connections, or close "
+        "streams that nobody reads any more.",
         url=url,
         sent=False,
         phase="connect",

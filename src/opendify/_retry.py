@@ -28,16 +28,16 @@ def wait_before_retry(
 ) -> float | None:
     """Seconds to wait before the request is sent again, or `None`: the error stands.
 
-    `attempt` counts from 0, the first try. The wait doubles each time and is shortened by up to half at
+    `attempt` counts from 1, the first try. The wait doubles each time and is shortened by up to half at
     random, so that clients who were refused together do not come back together. A server's `Retry-After`
     is obeyed, up to a minute; one that asks for more is not waited for.
     """
-    if attempt >= max_retries or not _worth_another_try(error, reads_only):
+    if attempt > max_retries or not _worth_another_try(error, reads_only):
         return None
     asked = error.retry_after if isinstance(error, RateLimitError | ServerError) else None
     if asked is not None:
         return asked * random.uniform(1, 1.1) if asked <= PATIENCE else None
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0**attempt) * random.uniform(0.5, 1)
+    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1)
 
 
 def _worth_another_try(error: DifyError, reads_only: bool) -> bool:

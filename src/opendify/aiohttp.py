@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
@@ -25,7 +26,14 @@ from yarl import URL
 
 from ._async._transport import AsyncRequest, AsyncResponse
 from ._call import Timeout
-from ._errors import APIConnectionError, broken, no_connection, no_connection_in_time, silence
+from ._errors import (
+    APIConnectionError,
+    broken,
+    no_connection,
+    no_connection_in_time,
+    no_free_connection,
+    silence,
+)
 
 __all__ = ["AiohttpTransport"]
 
@@ -36,18 +44,30 @@ class AiohttpTransport:
     `idle_seconds`: how long an unused connection is kept. The server of a self-hosted Dify (gunicorn)
     closes one after 2.0 s; a request sent at that moment would be lost, so the default is below.
 
-    `trust_env`: follow `HTTP_PROXY` and its like, and `.netrc`. Off, unlike in the default transport: a
+    `max_connections`: how many there are at once. A request beyond them waits for one to be free, at most
+    `Timeout.silence`; a stream holds one as long as it is open. `None`: any number, so no request waits here
+    for another to end.
+
+    `proxy`: the URL of a proxy for all requests, as http://user:password@proxy.example.com:8080.
+    `trust_env`: else follow `HTTP_PROXY` and its like, and `.netrc`. Off, unlike in the default transport: a
     server should not find its way by the environment of whoever started it.
 
-    `verify`: check certificates, as the system trusts them, or as an `ssl.SSLContext` says.
-
-    The number of connections is not limited, so no request waits here for another to end.
+    `verify`: check certificates, as the system trusts them, or as an `ssl.SSLContext` says. That is also
+    where a client certificate goes: `context.load_cert_chain("client.pem", "client.key")`.
     """
 
     def __init__(
-        self, *, idle_seconds: float = 1.5, trust_env: bool = False, verify: bool | ssl.SSLContext = True
+        self,
+        *,
+        idle_seconds: float = 1.5,
+        max_connections: int | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        verify: bool | ssl.SSLContext = True,
     ) -> None:
         self._idle_seconds = idle_seconds
+        self._max_connections = max_connections
+        self._proxy = proxy
         self._trust_env = trust_env
         self._verify = verify
         self._session: aiohttp.ClientSession | None = None
@@ -62,6 +82,7 @@ class AiohttpTransport:
         await self.aclose()
 
     async def open(self, request: AsyncRequest) -> AsyncResponse:
+        begun = time.monotonic()
         try:
             if request.content is None or (
                 isinstance(request.content, bytes) and len(request.content) <= _AT_ONCE
@@ -71,6 +92,8 @@ class AiohttpTransport:
                 response = await self._send_in_pieces(request, request.content)
         except _ERRORS as error:
             failure = _translated(error, request)
+            if isinstance(error, aiohttp.ConnectionTimeoutError) and self._waited_for_others(request, begun):
+                failure = no_free_connection(request.address, request.timeout.silence, failure.__cause__)
         else:
             return _AiohttpResponse(request, response)
         raise failure
@@ -99,6 +122,13 @@ class AiohttpTransport:
         async with asyncio.timeout(silence) as deadline:
             return await self._send(request, headers, _watched(content, deadline, silence))
 
+    def _waited_for_others(self, request: AsyncRequest, begun: float) -> bool:
+        """Whether it was no connection being made that took too long."""
+        silence = request.timeout.silence
+        return (
+            self._max_connections is not None and silence is not None and time.monotonic() - begun >= silence
+        )
+
     async def aclose(self) -> None:
         session, self._session = self._session, None
         if session is not None:
@@ -106,16 +136,21 @@ class AiohttpTransport:
 
     def _connect(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
-            connector=_connector(self._idle_seconds, self._verify),
+            connector=_connector(self._idle_seconds, self._max_connections, self._verify),
             # Cookies of one user's answer must not go with another's request.
             cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=self._proxy,
             trust_env=self._trust_env,
         )
         return self._session
 
     def _remember(self, timeout: Timeout) -> aiohttp.ClientTimeout:
         self._timeouts[timeout] = aiohttp.ClientTimeout(
-            total=None, connect=timeout.connect, sock_read=timeout.silence
+            total=None,
+            # With a limit, this one includes the time until a connection is free.
+            connect=timeout.connect if self._max_connections is None else timeout.silence,
+            sock_connect=timeout.connect,
+            sock_read=timeout.silence,
         )
         return self._timeouts[timeout]
 
@@ -134,8 +169,10 @@ class _Protocol(ResponseHandler):
             body.set_exception(aiohttp.ClientPayloadError("the body is not framed as HTTP wants it"))
 
 
-def _connector(idle_seconds: float, verify: bool | ssl.SSLContext) -> aiohttp.TCPConnector:
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=idle_seconds, ssl=verify)
+def _connector(
+    idle_seconds: float, max_connections: int | None, verify: bool | ssl.SSLContext
+) -> aiohttp.TCPConnector:
+    connector = aiohttp.TCPConnector(limit=max_connections or 0, keepalive_timeout=idle_seconds, ssl=verify)
     factory = functools.partial(_protocol, asyncio.get_running_loop())
     connector._factory = factory  # pyright: ignore[reportPrivateUsage] there is no public way
     return connector
@@ -215,14 +252,17 @@ _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateErr
 
 def _translated(error: Exception, request: AsyncRequest) -> APIConnectionError:
     """The one place where aiohttp's exceptions become ours. To be raised outside of its `except`."""
+    said = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+    said = said.replace(request.url, request.address)
+    # Aiohttp names the whole URL in some of its messages: then nobody must see more than we say.
+    cause = error if request.url == request.address or request.url not in str(error) else None
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return no_connection_in_time(request.address, request.timeout.connect, error)
+        return no_connection_in_time(request.address, request.timeout.connect, cause)
     if isinstance(error, TimeoutError):
-        return silence(request.address, request.timeout.silence, error)
+        return silence(request.address, request.timeout.silence, cause)
     if isinstance(error, aiohttp.ClientResponseError):
         # Its repr has the headers of the request, and its text the bytes that are wrong.
         return broken(request.address, "what came is no HTTP", None)
-    said = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
     if isinstance(error, _NOT_SENT):
-        return no_connection(request.address, said, error)
-    return broken(request.address, said, error)
+        return no_connection(request.address, said, cause)
+    return broken(request.address, said, cause)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib import import_module
 from types import TracebackType
 from typing import Any
@@ -95,17 +95,20 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
         kind: type = Dify,
         api_key: str = "app-secret-key",
         idle_seconds: float = 1.5,
+        over: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Any:
+        """`over`: options of the transport; those after it are the client's."""
         url = server if isinstance(server, str) else server.url
+        over = {"idle_seconds": idle_seconds, "trust_env": False} | dict(over or {})
         options = {"user": "ada", "base_url": url} | options
         client: Any
         if request.param == "sync":
-            transport: Any = HttpxTransport(idle_seconds=idle_seconds, trust_env=False)
+            transport: Any = HttpxTransport(**over)
             client = InThread(kind(api_key, transport=transport, **options))
             opened.append(InThread(transport))
         else:
-            transport = ASYNC_TRANSPORTS[request.param](idle_seconds=idle_seconds, trust_env=False)
+            transport = ASYNC_TRANSPORTS[request.param](**over)
             client = TWINS[kind](api_key, transport=transport, **options)
             opened.append(transport)
         return client

@@ -20,7 +20,7 @@ SERVER = refusal(502, "unknown", "")
 
 
 def wait(
-    error: DifyError, *, attempt: int = 0, max_retries: int = 2, reads_only: bool = False
+    error: DifyError, *, attempt: int = 1, max_retries: int = 2, reads_only: bool = False
 ) -> float | None:
     return wait_before_retry(
         error, attempt=attempt, max_retries=max_retries, reads_only=reads_only, random=Random(1)
@@ -52,12 +52,12 @@ def test_a_generation_is_sent_again_only_where_dify_cannot_have_begun_it(
 
 
 def test_there_are_never_more_tries_than_allowed() -> None:
-    assert [wait(REFUSED, attempt=n) is not None for n in range(4)] == [True, True, False, False]
+    assert [wait(REFUSED, attempt=n) is not None for n in range(1, 5)] == [True, True, False, False]
     assert wait(REFUSED, max_retries=0) is None
 
 
 def test_waits_double_and_are_spread_at_random() -> None:
-    for attempt, longest in enumerate((0.5, 1, 2, 4, 8, 8, 8)):
+    for attempt, longest in enumerate((0.5, 1, 2, 4, 8, 8, 8), 1):
         waits = [
             wait_before_retry(LIMIT, attempt=attempt, max_retries=99, reads_only=False, random=Random(seed))
             for seed in range(200)

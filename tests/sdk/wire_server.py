@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import select
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -124,8 +125,9 @@ def _head(status: int, content_type: str | None, headers: dict[str, str]) -> byt
 class WireServer:
     """Gives its answers in order, one for each request; the last one again and again."""
 
-    def __init__(self, *answers: Answer, reads_body: bool = True) -> None:
+    def __init__(self, *answers: Answer, reads_body: bool = True, tls: ssl.SSLContext | None = None) -> None:
         self.reads_body = reads_body
+        self.tls = tls
         self.answers = list(answers)
         self.requests: list[Request] = []
         self.connections = 0
@@ -144,7 +146,7 @@ class WireServer:
     def listen(self, port: int) -> None:
         """Take a port of this machine; 0 is any that is free."""
         self._socket = socket.create_server(("127.0.0.1", port), backlog=256)
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self._socket.getsockname()[1]}"
 
     async def client_closed(self) -> bool:
         """Whether the client closes a connection that waits for it, soon."""
@@ -174,7 +176,11 @@ class WireServer:
             self._spawn(self._serve, connection, self.connections)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        with connection, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(OSError))
+            stack.enter_context(connection)
+            if self.tls is not None:
+                connection = stack.enter_context(self.tls.wrap_socket(connection, server_side=True))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             received = b""
             while (request := self._read(connection, received, number)) is not None:

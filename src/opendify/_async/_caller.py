@@ -20,8 +20,9 @@ from .._call import (
     frame,
     query_string,
 )
-from .._errors import ResponseError, refusal_from_reply
+from .._errors import APIConnectionError, ResponseError, refusal_from_reply
 from .._page import Listing, Page, Query
+from .._watch import Hooks, Watch
 from ..types.events import Event
 from ._download import AsyncDownload
 from ._pages import AsyncPages
@@ -57,6 +58,14 @@ class AsyncCaller:
     max_retries: int
     max_event_bytes: int
     headers: Mapping[str, str] = field(repr=False)
+    hooks: Hooks
+    _common: Mapping[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Names in lower case, here and below, so that one that the user gives takes the place of ours.
+        common = {"authorization": f"Bearer {self.api_key}", "user-agent": _user_agent()}
+        common.update((name.lower(), value) for name, value in self.headers.items())
+        object.__setattr__(self, "_common", common)
 
     def named(self, user: str | None) -> str:
         """The end user of this call, or the client's own."""
@@ -73,7 +82,7 @@ class AsyncCaller:
 
     async def reply(self, operation: Operation) -> Reply:
         """Send, and read the whole answer."""
-        return await self._tries(operation)(lambda: self._reply_once(operation))
+        return await self._tries(operation)(lambda attempt: self._reply_once(operation, attempt))
 
     def stream(self, call: EventsCall[E, R]) -> AsyncStream[E, R]:
         """The stream of a call, not yet sent."""
@@ -94,10 +103,10 @@ class AsyncCaller:
 
     def download(self, call: FileCall) -> AsyncDownload:
         """The file of a call, not yet asked for."""
-        return AsyncDownload(lambda: self._open_file(call), self._tries(call))
+        return AsyncDownload(lambda attempt: self._open_file(call, attempt), self._tries(call))
 
-    async def _reply_once(self, operation: Operation) -> Reply:
-        response = await self._open(self._request(operation, "*/*"))
+    async def _reply_once(self, operation: Operation, attempt: int) -> Reply:
+        response = await self._open(self._request(operation, "*/*"), attempt)
         try:
             body = await response.read()
         finally:
@@ -105,7 +114,7 @@ class AsyncCaller:
         return Reply(response.status, response.headers, body)
 
     async def _open_stream(self, call: EventsCall[E, R]) -> AsyncResponse:
-        response = await self._tries(call)(lambda: self._open(self._request(call, EVENTS)))
+        response = await self._tries(call)(lambda attempt: self._open(self._request(call, EVENTS), attempt))
         kind = response.headers.get("content-type", EVENTS)
         if _mime_type(kind) != EVENTS:
             await response.aclose()
@@ -116,14 +125,14 @@ class AsyncCaller:
             )
         return response
 
-    async def _open_file(self, call: FileCall) -> AsyncResponse:
+    async def _open_file(self, call: FileCall, attempt: int) -> AsyncResponse:
         if call.link is None:
-            response = await self._open(self._request(call, FILE))
+            response = await self._open(self._request(call, FILE), attempt)
         else:
-            link = urljoin(self.root, call.link(await self._reply_once(call)))
+            link = urljoin(self.root, call.link(await self._reply_once(call, attempt)))
             # Wherever that is, it is not asked with our key: the link itself is what opens it.
-            headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": _user_agent()}
-            response = await self._open(AsyncRequest("GET", link, headers, None, self.timeout))
+            headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": _user_agent()}
+            response = await self._open(AsyncRequest("GET", link, headers, None, self.timeout), attempt)
         if call.json_means and _mime_type(response.headers.get("content-type", "")) == "application/json":
             await response.aclose()
             raise ResponseError(call.json_means, status=response.status)
@@ -132,36 +141,39 @@ class AsyncCaller:
     def _tries(self, operation: Operation) -> AsyncTries:
         return AsyncTries(operation, self.max_retries)
 
-    async def _open(self, request: AsyncRequest) -> AsyncResponse:
+    async def _open(self, request: AsyncRequest, attempt: int) -> AsyncResponse:
         """Send once, and give the answer if it is a success."""
-        response = await self.transport.open(request)
-        if 200 <= response.status < 300:
-            return response
+        watch = Watch(self.hooks, request.method, request.address, request.headers, attempt)
         try:
+            response = await self.transport.open(request)
+        except APIConnectionError as error:
+            watch.failed(error)
+            raise
+        try:
+            watch.answered(response.status, response.headers)
+            if 200 <= response.status < 300:
+                return response
             body = await response.read()
-        finally:
+        except BaseException:
             await response.aclose()
+            raise
+        await response.aclose()
         raise refusal_from_reply(response.status, response.headers, body)
 
     def _request(self, operation: Operation, accept: str) -> AsyncRequest:
-        headers = {
-            "Authorization": f"Bearer {self.api_key}",
-            "Accept": accept,
-            "User-Agent": _user_agent(),
-            **self.headers,
-        }
+        headers = {"accept": accept, **self._common, **operation.headers}
         content: bytes | AsyncUpload | None = None
         if operation.json is not None:
-            headers["Content-Type"] = "application/json"
+            headers["content-type"] = "application/json"
             content = encode_json(operation.json)
         elif operation.form is not None:
-            headers["Content-Type"], before, after = frame(operation.form)
+            headers["content-type"], before, after = frame(operation.form)
             content = AsyncUpload(before, operation.form.file, after)
             if content.size is not None:
-                headers["Content-Length"] = str(content.size)
+                headers["content-length"] = str(content.size)
         if accept in (EVENTS, FILE):
             # A compressed stream is a buffered stream, and a compressed file has no length.
-            headers["Accept-Encoding"] = "identity"
+            headers["accept-encoding"] = "identity"
         return AsyncRequest(
             operation.method,
             f"{self.root}{operation.path}{query_string(operation.query)}",

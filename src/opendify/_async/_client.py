@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
+from urllib.parse import quote
 
-from .._call import Operation, QueryValue, Reply, Timeout, api_url
+from .._call import Form, Operation, QueryValue, Reply, Timeout, api_url
+from .._errors import shown
 from .._sse import MAX_EVENT_BYTES
+from .._watch import Hooks, RequestInfo, ResponseInfo
 from ._caller import AsyncCaller
 from ._transport import AsyncTransport
+from ._upload import AsyncFileContent, async_file_part
 
 if TYPE_CHECKING:
+    from ._httpx import AsyncHttpClient
     from .annotations import AsyncAnnotations
     from .app import AsyncApp
     from .audio import AsyncAudio
@@ -52,28 +57,37 @@ class _AsyncClient:
         *,
         base_url: str | None = None,
         user: str | None = None,
-        timeout: Timeout | None = None,
+        timeout: Timeout | float | None = None,
         max_retries: int = 2,
         transport: AsyncTransport | None = None,
+        http_client: AsyncHttpClient | None = None,
         headers: Mapping[str, str] | None = None,
+        on_request: Callable[[RequestInfo], None] | None = None,
+        on_response: Callable[[ResponseInfo], None] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         key = _checked_key(api_key or os.environ.get(self._KEY_VARIABLE, ""), self._KEY_VARIABLE)
         root = api_url(base_url or os.environ.get("DIFY_API_BASE") or DEFAULT_BASE_URL)
+        if transport is not None and http_client is not None:
+            raise ValueError("Pass transport or http_client, not both: each says how requests are sent.")
         self._owned: AsyncTransport | None = None
         if transport is None:
             from ._httpx import AsyncHttpxTransport
 
-            transport = self._owned = AsyncHttpxTransport()
+            if http_client is not None:
+                transport = AsyncHttpxTransport.over(http_client)
+            else:
+                transport = self._owned = AsyncHttpxTransport()
         self._caller = AsyncCaller(
             transport=transport,
             root=root,
             api_key=key,
             user=user,
-            timeout=timeout or Timeout(),
-            max_retries=max_retries,
+            timeout=Timeout.of(timeout),
+            max_retries=_checked_retries(max_retries),
             max_event_bytes=max_event_bytes,
             headers=dict(headers or {}),
+            hooks=Hooks(on_request, on_response),
         )
 
     @cached_property
@@ -89,18 +103,19 @@ class _AsyncClient:
         api_key: str | None = None,
         base_url: str | None = None,
         user: str | None = None,
-        timeout: Timeout | None = None,
+        timeout: Timeout | float | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
         max_event_bytes: int | None = None,
     ) -> Self:
         """A client like this one but for what is named, over the same connections.
 
-        Closing it closes nothing: the connections are this one's.
+        For one call, or for another app: nothing is opened and nothing need be closed, the connections are
+        this one's. `headers` are added to those that there are.
 
-        >>> async def two(dify: AsyncDify) -> None:
-        ...     patient = dify.with_options(timeout=Timeout(silence=600))
-        ...     await patient.chat.send(query="Think hard", user="ada")
+        >>> async def patient(dify: AsyncDify) -> str:
+        ...     reply = await dify.with_options(timeout=600, max_retries=0).chat.send(query="Hi", user="ada")
+        ...     return reply.answer
         """
         old = self._caller
         copy = object.__new__(type(self))
@@ -110,8 +125,8 @@ class _AsyncClient:
             api_key=old.api_key if api_key is None else _checked_key(api_key, self._KEY_VARIABLE),
             root=old.root if base_url is None else api_url(base_url),
             user=old.user if user is None else user,
-            timeout=old.timeout if timeout is None else timeout,
-            max_retries=old.max_retries if max_retries is None else max_retries,
+            timeout=old.timeout if timeout is None else Timeout.of(timeout),
+            max_retries=old.max_retries if max_retries is None else _checked_retries(max_retries),
             headers=old.headers if headers is None else {**old.headers, **headers},
             max_event_bytes=old.max_event_bytes if max_event_bytes is None else max_event_bytes,
         )
@@ -122,20 +137,35 @@ class _AsyncClient:
         method: str,
         path: str,
         *,
-        json: object = None,
         query: Mapping[str, QueryValue] | None = None,
+        json: object = None,
+        form: Mapping[str, str] | None = None,
+        file: AsyncFileContent | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Any call of Dify's API that has no method of its own. `path` is relative to the API's root.
+        """Any call of Dify's API that has no method of its own, with the same errors and the same tries.
 
-        Raises the same errors as all others.
+        `path` is relative to the API's root: "/workflows/logs". `query` is its query, in which a list is a
+        name that comes several times. A body is `json`, or a form: `form` has its fields, `file` its file,
+        which Dify calls "file". `headers` are added to those of the client.
 
         >>> async def logs(dify: AsyncDify) -> JsonValue:
         ...     return (await dify.request("GET", "/workflows/logs", query={"limit": 5})).json()
         """
         if not path.startswith("/"):
-            raise ValueError("path must begin with a slash, as in /workflows/logs.")
+            raise ValueError(f"path must begin with a slash, as in /workflows/logs; it is {shown(path)!r}.")
+        if json is not None and (form is not None or file is not None):
+            raise ValueError("A body is json or a form, not both.")
+        part = None if file is None else await async_file_part(file, None, None)
         return await self._caller.reply(
-            Operation(method=method.upper(), path=path, json=json, query=query or {})
+            Operation(
+                method=method.upper(),
+                path=quote(path, safe="/?%:@!$&'()*+,;=~"),
+                query=query or {},
+                json=json,
+                form=None if form is None and part is None else Form(form or {}, part),
+                headers={name.lower(): value for name, value in (headers or {}).items()},
+            )
         )
 
     async def aclose(self) -> None:
@@ -161,11 +191,14 @@ class AsyncDify(_AsyncClient):
     `api_key`: the app's, from its API Access page; left out, it is read from `DIFY_API_KEY`.
     `base_url`: where Dify is, with or without /v1; left out, `DIFY_API_BASE`, or Dify's cloud.
     `user`: the end user of all calls that name none.
-    `timeout`: see `Timeout`. `max_retries`: how often a request is sent again where that cannot run
-    anything twice: after a connection that failed before the request was sent, and after "too many
-    requests".
+    `timeout`: a `Timeout`, or the seconds that may pass without a byte (120).
+    `max_retries`: how often a request is sent again where that cannot do anything twice (2).
     `transport`: your own, which you close yourself; left out, the client makes one and closes it.
-    `headers`: sent with every request. `max_event_bytes`: the largest event that a stream may bring.
+    `http_client`: your own `httpx2.AsyncClient`, which you close yourself, in place of a transport.
+    `headers`: sent with every request.
+    `on_request`, `on_response`: called before each request is sent and when the head of its answer is there,
+    retries included; plain functions, which should not take long. What they raise is raised by the call.
+    `max_event_bytes`: the largest event that a stream may bring.
 
     >>> async def ask() -> str:
     ...     async with AsyncDify("app-…", base_url="https://dify.example.com") as dify:
@@ -329,6 +362,12 @@ def _checked_key(key: str, variable: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ValueError("The API key holds a character that no key has; copy it again from Dify.")
     return key
+
+
+def _checked_retries(max_retries: int) -> int:
+    if max_retries < 0:
+        raise ValueError("max_retries is how often a request may be sent again: 0 or more.")
+    return max_retries
 
 
 _WHERE = {

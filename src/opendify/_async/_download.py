@@ -35,7 +35,7 @@ class AsyncDownload:
     ...     return bytes_so_far
     """
 
-    def __init__(self, open_once: Callable[[], Awaitable[AsyncResponse]], tries: AsyncTries) -> None:
+    def __init__(self, open_once: Callable[[int], Awaitable[AsyncResponse]], tries: AsyncTries) -> None:
         self._open_once = open_once
         self._tries = tries
         self._response: AsyncResponse | None = None
@@ -129,8 +129,8 @@ class AsyncDownload:
         if self._response is not None:
             return await take(self._response)
 
-        async def once() -> T:
-            response = await self._open_once()
+        async def once(attempt: int) -> T:
+            response = await self._open_once(attempt)
             try:
                 return await take(response)
             finally:

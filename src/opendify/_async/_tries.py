@@ -7,9 +7,10 @@ from random import SystemRandom
 from typing import TypeVar
 
 from .._call import Operation
-from .._errors import DifyError
+from .._errors import DifyError, shown
 from .._retry import wait_before_retry
 from .._waiting import async_sleep
+from .._watch import log_wait
 
 __all__ = ["AsyncTries"]
 
@@ -27,11 +28,12 @@ class AsyncTries:
         self._operation = operation
         self._max_retries = max_retries if operation.again else 0
 
-    async def __call__(self, once: Callable[[], Awaitable[T]]) -> T:
-        attempt = 0
+    async def __call__(self, once: Callable[[int], Awaitable[T]]) -> T:
+        """Do it; `once` is told which attempt it is, from 1."""
+        attempt = 1
         while True:
             try:
-                return await once()
+                return await once(attempt)
             except DifyError as error:
                 wait = wait_before_retry(
                     error,
@@ -42,5 +44,6 @@ class AsyncTries:
                 )
                 if wait is None:
                     raise
+                log_wait(self._operation.method, shown(self._operation.path), error, wait)
             await async_sleep(wait)
             attempt += 1

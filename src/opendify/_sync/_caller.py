@@ -21,8 +21,9 @@ from .._call import (
     frame,
     query_string,
 )
-from .._errors import ResponseError, refusal_from_reply
+from .._errors import APIConnectionError, ResponseError, refusal_from_reply
 from .._page import Listing, Page, Query
+from .._watch import Hooks, Watch
 from ..types.events import Event
 from ._download import Download
 from ._pages import Pages
@@ -58,6 +59,14 @@ class Caller:
     max_retries: int
     max_event_bytes: int
     headers: Mapping[str, str] = field(repr=False)
+    hooks: Hooks
+    _common: Mapping[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Names in lower case, here and below, so that one that the user gives takes the place of ours.
+        common = {"authorization": f"Bearer {self.api_key}", "user-agent": _user_agent()}
+        common.update((name.lower(), value) for name, value in self.headers.items())
+        object.__setattr__(self, "_common", common)
 
     def named(self, user: str | None) -> str:
         """The end user of this call, or the client's own."""
@@ -74,7 +83,7 @@ class Caller:
 
     def reply(self, operation: Operation) -> Reply:
         """Send, and read the whole answer."""
-        return self._tries(operation)(lambda: self._reply_once(operation))
+        return self._tries(operation)(lambda attempt: self._reply_once(operation, attempt))
 
     def stream(self, call: EventsCall[E, R]) -> Stream[E, R]:
         """The stream of a call, not yet sent."""
@@ -95,10 +104,10 @@ class Caller:
 
     def download(self, call: FileCall) -> Download:
         """The file of a call, not yet asked for."""
-        return Download(lambda: self._open_file(call), self._tries(call))
+        return Download(lambda attempt: self._open_file(call, attempt), self._tries(call))
 
-    def _reply_once(self, operation: Operation) -> Reply:
-        response = self._open(self._request(operation, "*/*"))
+    def _reply_once(self, operation: Operation, attempt: int) -> Reply:
+        response = self._open(self._request(operation, "*/*"), attempt)
         try:
             body = response.read()
         finally:
@@ -106,7 +115,7 @@ class Caller:
         return Reply(response.status, response.headers, body)
 
     def _open_stream(self, call: EventsCall[E, R]) -> Response:
-        response = self._tries(call)(lambda: self._open(self._request(call, EVENTS)))
+        response = self._tries(call)(lambda attempt: self._open(self._request(call, EVENTS), attempt))
         kind = response.headers.get("content-type", EVENTS)
         if _mime_type(kind) != EVENTS:
             response.close()
@@ -117,14 +126,14 @@ class Caller:
             )
         return response
 
-    def _open_file(self, call: FileCall) -> Response:
+    def _open_file(self, call: FileCall, attempt: int) -> Response:
         if call.link is None:
-            response = self._open(self._request(call, FILE))
+            response = self._open(self._request(call, FILE), attempt)
         else:
-            link = urljoin(self.root, call.link(self._reply_once(call)))
+            link = urljoin(self.root, call.link(self._reply_once(call, attempt)))
             # Wherever that is, it is not asked with our key: the link itself is what opens it.
-            headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": _user_agent()}
-            response = self._open(Request("GET", link, headers, None, self.timeout))
+            headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": _user_agent()}
+            response = self._open(Request("GET", link, headers, None, self.timeout), attempt)
         if call.json_means and _mime_type(response.headers.get("content-type", "")) == "application/json":
             response.close()
             raise ResponseError(call.json_means, status=response.status)
@@ -133,36 +142,39 @@ class Caller:
     def _tries(self, operation: Operation) -> Tries:
         return Tries(operation, self.max_retries)
 
-    def _open(self, request: Request) -> Response:
+    def _open(self, request: Request, attempt: int) -> Response:
         """Send once, and give the answer if it is a success."""
-        response = self.transport.open(request)
-        if 200 <= response.status < 300:
-            return response
+        watch = Watch(self.hooks, request.method, request.address, request.headers, attempt)
         try:
+            response = self.transport.open(request)
+        except APIConnectionError as error:
+            watch.failed(error)
+            raise
+        try:
+            watch.answered(response.status, response.headers)
+            if 200 <= response.status < 300:
+                return response
             body = response.read()
-        finally:
+        except BaseException:
             response.close()
+            raise
+        response.close()
         raise refusal_from_reply(response.status, response.headers, body)
 
     def _request(self, operation: Operation, accept: str) -> Request:
-        headers = {
-            "Authorization": f"Bearer {self.api_key}",
-            "Accept": accept,
-            "User-Agent": _user_agent(),
-            **self.headers,
-        }
+        headers = {"accept": accept, **self._common, **operation.headers}
         content: bytes | Upload | None = None
         if operation.json is not None:
-            headers["Content-Type"] = "application/json"
+            headers["content-type"] = "application/json"
             content = encode_json(operation.json)
         elif operation.form is not None:
-            headers["Content-Type"], before, after = frame(operation.form)
+            headers["content-type"], before, after = frame(operation.form)
             content = Upload(before, operation.form.file, after)
             if content.size is not None:
-                headers["Content-Length"] = str(content.size)
+                headers["content-length"] = str(content.size)
         if accept in (EVENTS, FILE):
             # A compressed stream is a buffered stream, and a compressed file has no length.
-            headers["Accept-Encoding"] = "identity"
+            headers["accept-encoding"] = "identity"
         return Request(
             operation.method,
             f"{self.root}{operation.path}{query_string(operation.query)}",

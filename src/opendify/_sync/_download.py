@@ -36,7 +36,7 @@ class Download:
     ...     return bytes_so_far
     """
 
-    def __init__(self, open_once: Callable[[], Response], tries: Tries) -> None:
+    def __init__(self, open_once: Callable[[int], Response], tries: Tries) -> None:
         self._open_once = open_once
         self._tries = tries
         self._response: Response | None = None
@@ -130,8 +130,8 @@ class Download:
         if self._response is not None:
             return take(self._response)
 
-        def once() -> T:
-            response = self._open_once()
+        def once(attempt: int) -> T:
+            response = self._open_once(attempt)
             try:
                 return take(response)
             finally:

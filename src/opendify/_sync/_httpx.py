@@ -11,11 +11,22 @@ from typing import Self
 
 import httpx2
 
-from .._errors import APIConnectionError, broken, no_connection, no_connection_in_time, silence
+from .._errors import (
+    APIConnectionError,
+    broken,
+    no_connection,
+    no_connection_in_time,
+    no_free_connection,
+    silence,
+)
 from .._waiting import Chunks
 from ._transport import Request, Response
 
-__all__ = ["HttpxTransport"]
+__all__ = ["HttpClient", "HttpxTransport"]
+
+
+HttpClient = httpx2.Client
+"""What can be given as `http_client`."""
 
 
 class HttpxTransport:
@@ -25,27 +36,60 @@ class HttpxTransport:
     closes one after 2.0 s; a request sent at that moment would be lost, so the default is below. Behind
     nginx, which keeps them 65 s, more saves connections.
 
-    `trust_env`: follow `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as httpx2 does by itself.
+    `max_connections`: how many there are at once. A request beyond them waits for one to be free, at most
+    `Timeout.silence`; a stream holds one as long as it is open. `max_idle_connections`: how many unused ones
+    are kept. `None`: any number, so no request waits here for another to end.
 
-    `verify`: check certificates, as the system trusts them, or as an `ssl.SSLContext` says.
+    `proxy`: the URL of a proxy for all requests, as http://user:password@proxy.example.com:8080.
+    `trust_env`: else follow `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as httpx2 does.
 
-    The number of connections is not limited, so no request waits here for another to end.
+    `verify`: check certificates, as the system trusts them, or as an `ssl.SSLContext` says. That is also
+    where a client certificate goes: `context.load_cert_chain("client.pem", "client.key")`.
 
-    >>> transport = HttpxTransport(idle_seconds=30, trust_env=False)
+    >>> transport = HttpxTransport(idle_seconds=30, max_connections=10, trust_env=False)
     """
 
     def __init__(
-        self, *, idle_seconds: float = 1.5, trust_env: bool = True, verify: bool | ssl.SSLContext = True
+        self,
+        *,
+        idle_seconds: float = 1.5,
+        max_connections: int | None = None,
+        max_idle_connections: int | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        verify: bool | ssl.SSLContext = True,
     ) -> None:
+        self._owned = True
         self._client = httpx2.Client(
             limits=httpx2.Limits(
-                max_connections=None, max_keepalive_connections=None, keepalive_expiry=idle_seconds
+                max_connections=max_connections,
+                max_keepalive_connections=max_idle_connections,
+                keepalive_expiry=idle_seconds,
             ),
             # Cookies of one user's answer must not go with another's request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            proxy=proxy,
             trust_env=trust_env,
             verify=verify,
         )
+
+    @classmethod
+    def over(cls, http_client: HttpClient) -> Self:
+        """A transport over a client that you have made, and close yourself.
+
+        It is used as it is, with its headers, cookies, limits, redirects and hooks; only timeouts are given
+        with each request.
+        """
+        if not isinstance(http_client, httpx2.Client):  # pyright: ignore[reportUnnecessaryIsInstance] a type is no proof
+            kind = type(http_client)
+            raise TypeError(
+                f"http_client must be an httpx2.{httpx2.Client.__name__}, "
+                f"not a {kind.__module__.partition('.')[0]}.{kind.__name__}."
+            )
+        transport = cls.__new__(cls)
+        transport._owned = False
+        transport._client = http_client
+        return transport
 
     def __enter__(self) -> Self:
         return self
@@ -56,18 +100,42 @@ class HttpxTransport:
         self.close()
 
     def open(self, request: Request) -> Response:
-        timeout = httpx2.Timeout(request.timeout.silence, connect=request.timeout.connect, pool=None)
-        sending = self._client.build_request(
-            request.method, request.url, headers=request.headers, content=request.content, timeout=timeout
-        )
         try:
-            return _HttpxResponse(request, self._client.send(sending, stream=True))
-        except httpx2.HTTPError as error:
+            return _HttpxResponse(request, self._client.send(self._built(request), stream=True))
+        except _ERRORS as error:
             failure = _translated(error, request)
         raise failure
 
+    def _built(self, request: Request) -> httpx2.Request:
+        silence, url = request.timeout.silence, request.url
+        timeout = httpx2.Timeout(silence, connect=request.timeout.connect)
+        extensions: dict[str, object] = {}
+        if self._owned and url != request.address:
+            # Httpx2 logs the URL of each request at INFO. So ours are given what may be seen, and beside it
+            # what is to be sent.
+            extensions["target"] = _target(url)
+            url = request.address
+        return self._client.build_request(
+            request.method,
+            url,
+            headers=request.headers,
+            content=request.content,
+            timeout=timeout,
+            extensions=extensions,
+        )
+
     def close(self) -> None:
-        self._client.close()
+        if self._owned:
+            self._client.close()
+
+
+def _target(url: str) -> bytes:
+    """What stands in the first line of a request: the URL from behind its host.
+
+    >>> _target("https://dify.example.com/v1/info?user=ada")
+    b'/v1/info?user=ada'
+    """
+    return url[url.index("/", url.index("://") + 3) :].encode()
 
 
 class _HttpxResponse:
@@ -81,7 +149,7 @@ class _HttpxResponse:
     def chunk(self) -> bytes:
         try:
             return self._chunks.next()
-        except httpx2.HTTPError as error:
+        except _ERRORS as error:
             failure = _translated(error, self._request)
         raise failure
 
@@ -98,20 +166,24 @@ class _HttpxResponse:
             self._response.close()
 
 
+# Of the errors of TLS, not all become one of httpx2's.
+_ERRORS = (httpx2.HTTPError, ssl.SSLError)
+
 # These fail before a byte of the request is written.
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
     httpx2.ProxyError,
     httpx2.UnsupportedProtocol,
 )
 
 
-def _translated(error: httpx2.HTTPError, request: Request) -> APIConnectionError:
+def _translated(error: httpx2.HTTPError | ssl.SSLError, request: Request) -> APIConnectionError:
     """The one place where httpx2's exceptions become ours. To be raised outside of its `except`."""
     if isinstance(error, httpx2.ConnectTimeout):
         return no_connection_in_time(request.address, request.timeout.connect, error)
+    if isinstance(error, httpx2.PoolTimeout):
+        return no_free_connection(request.address, request.timeout.silence, error)
     if isinstance(error, httpx2.TimeoutException):
         return silence(request.address, request.timeout.silence, error)
     if isinstance(error, httpx2.ProtocolError):

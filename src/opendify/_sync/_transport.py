@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .._call import Timeout
+from .._errors import shown
 
 __all__ = ["Request", "Response", "Transport"]
 
@@ -29,8 +30,8 @@ class Request:
 
     @property
     def address(self) -> str:
-        """The URL without its query, for errors: a query may name a user."""
-        return self.url.partition("?")[0]
+        """What of the URL may be seen, in errors and logs."""
+        return shown(self.url)
 
 
 class Response(Protocol):

@@ -8,9 +8,10 @@ from random import SystemRandom
 from typing import TypeVar
 
 from .._call import Operation
-from .._errors import DifyError
+from .._errors import DifyError, shown
 from .._retry import wait_before_retry
 from .._waiting import sleep
+from .._watch import log_wait
 
 __all__ = ["Tries"]
 
@@ -28,11 +29,12 @@ class Tries:
         self._operation = operation
         self._max_retries = max_retries if operation.again else 0
 
-    def __call__(self, once: Callable[[], T]) -> T:
-        attempt = 0
+    def __call__(self, once: Callable[[int], T]) -> T:
+        """Do it; `once` is told which attempt it is, from 1."""
+        attempt = 1
         while True:
             try:
-                return once()
+                return once(attempt)
             except DifyError as error:
                 wait = wait_before_retry(
                     error,
@@ -43,5 +45,6 @@ class Tries:
                 )
                 if wait is None:
                     raise
+                log_wait(self._operation.method, shown(self._operation.path), error, wait)
             sleep(wait)
             attempt += 1
