@@ -1,0 +1,1 @@
+"""Dify for programs written for dify-oapi2: its names, over opendify."""

@@ -1,0 +1,204 @@
+"""What a request says over HTTP, and what an answer means. Pure: nothing here is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import SystemRandom
+from typing import Any, BinaryIO, cast
+
+from pydantic_core import from_json
+
+from opendify import APIStatusError, DifyError, ResponseError, Timeout
+from opendify._call import api_url, path, query_string
+from opendify._errors import refusal_from_reply
+from opendify._retry import wait_before_retry
+
+from ._model import REPLY
+from .core.const import AUTHORIZATION
+from .core.json import JSON
+from .core.log import logger
+from .core.model.base_request import BaseRequest
+from .core.model.base_response import BaseResponse
+from .core.model.config import Config
+from .core.model.raw_response import RawResponse
+from .core.model.request_option import RequestOption
+from .core.type import T
+
+__all__ = ["Asked", "File", "answer", "ask", "refusal", "wait"]
+
+GONE = {
+    "/upload-file": "Dify removed this operation in 2025. What it told is in the document: "
+    "knowledge.v1.document.get, data_source_info.",
+}
+"""Ends of addresses that Dify no longer has, and what to do instead."""
+
+_DICE = SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The file that goes with a request."""
+
+    part: str
+    content: bytes | BinaryIO
+    name: str
+    mime_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, complete but for the bytes of its file."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    json: bytes | None = field(repr=False)
+    form: Mapping[str, str] = field(repr=False)
+    file: File | None = field(repr=False)
+    timeout: Timeout
+    max_retries: int
+
+    @property
+    def what(self) -> str:
+        """For the log: without the query, which may name a user."""
+        return f"{self.method} {self.url.partition('?')[0]}"
+
+
+# Asking
+
+
+def ask(config: Config, request: BaseRequest, option: RequestOption | None, *, stream: bool) -> Asked:
+    """What is sent.
+
+    Raises `RuntimeError` without a domain or a method, `ValueError` without a path parameter.
+    """
+    if request.http_method is None or not request.uri:
+        raise RuntimeError("HTTP method and uri are required: make requests with their builder().")
+    body = _body(request, stream)
+    files = request.files or {}
+    if len(files) > 1:
+        raise ValueError("A request takes one file.")
+    return Asked(
+        method=request.http_method.name,
+        url=_url(config.domain, request),
+        headers=_headers(request, option or RequestOption(), body, stream),
+        json=None if files or body is None else (JSON.marshal(body) or "").encode(),
+        form={name: _text(value) for name, value in (body or {}).items()} if files else {},
+        file=next((_file(part, given) for part, given in files.items()), None),
+        timeout=Timeout(connect=config.timeout, silence=config.timeout),
+        max_retries=config.max_retry_count,
+    )
+
+
+def _url(domain: str | None, request: BaseRequest) -> str:
+    if not domain:
+        raise RuntimeError("domain is required")
+    uri = request.uri or ""
+    names = re.findall(r":(\w+)", uri)
+    for name in names:
+        if not request.paths.get(name):
+            raise ValueError(f"{type(request).__name__} needs {name}: give it to the builder.")
+    filled = path(re.sub(r":\w+", "{}", uri), *(request.paths[name] for name in names))
+    query: dict[str, list[str]] = {}
+    for name, value in request.queries:
+        query.setdefault(name, []).append(value)
+    # The addresses in this package have /v1, people's domains may have it, too.
+    return f"{api_url(domain)}{filled.removeprefix('/v1')}{query_string(query)}"
+
+
+def _headers(request: BaseRequest, option: RequestOption, body: object, stream: bool) -> dict[str, str]:
+    headers = {"Accept": "text/event-stream" if stream else "*/*"}
+    if stream:
+        headers["Accept-Encoding"] = "identity"  # a compressed stream is a buffered stream
+    if body is not None and not request.files:
+        headers["Content-Type"] = "application/json"
+    headers |= request.headers
+    headers |= option.headers or {}
+    if option.api_key:
+        headers[AUTHORIZATION] = f"Bearer {option.api_key}"
+    return headers
+
+
+def _body(request: BaseRequest, stream: bool) -> Mapping[str, Any] | None:
+    """The body. A body that can be streamed says whether it is: the call's `stream` decides."""
+    body = request.body
+    if not body and (body is None or request.http_method is None or request.http_method.name in _BODILESS):
+        return None
+    if stream or "response_mode" in body:
+        return {**body, "response_mode": "streaming" if stream else "blocking"}
+    return body
+
+
+_BODILESS = ("GET", "HEAD", "DELETE")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else JSON.marshal(value) or ""
+
+
+def _file(part: str, given: Any) -> File:  # Any: as httpx takes files
+    """A file: its content, or a tuple of name, content and, perhaps, MIME type."""
+    parts: list[Any] = [*given] if isinstance(given, tuple) else ["upload", given]
+    name, content, *kind = parts
+    if hasattr(content, "seek"):
+        content.seek(0)
+    return File(part, content, name or "upload", kind[0] if kind else None)
+
+
+# Being answered
+
+
+def wait(error: DifyError, asked: Asked, attempt: int) -> float | None:
+    """Seconds until another try, or `None`."""
+    seconds = wait_before_retry(
+        error,
+        attempt=attempt,
+        max_retries=asked.max_retries,
+        reads_only=asked.method == "GET",
+        random=_DICE,
+    )
+    if seconds is not None:
+        logger.info("%s failed (%s): trying again in %.1f s", asked.what, type(error).__name__, seconds)
+    return seconds
+
+
+def refusal(asked: Asked, raw: RawResponse) -> APIStatusError:
+    """The error for an answer that is not a success."""
+    error = refusal_from_reply(raw.status_code or 0, raw.headers, raw.content or b"")
+    if error.status == 404:
+        error.message = next((say for end, say in GONE.items() if asked.what.endswith(end)), error.message)
+    return error
+
+
+def answer(asked: Asked, raw: RawResponse, kind: type[T]) -> T:
+    """The response of a class that an answer makes. A failure is one that is no `success`.
+
+    Raises `opendify.ResponseError` where Dify promises JSON and says something else.
+    """
+    response = kind.model_validate(_said(asked, raw, kind), context=REPLY)
+    response.raw = raw
+    return response
+
+
+def _said(asked: Asked, raw: RawResponse, kind: type[BaseResponse]) -> dict[str, Any]:
+    content, content_type = raw.content or b"", raw.content_type or ""
+    status = raw.status_code or 0
+    if not 200 <= status < 300 or content_type.startswith("text/html"):
+        error = refusal(asked, raw)
+        return {"code": error.code, "message": error.message}
+    done = {"result": "success"} if "result" in kind.model_fields else {}
+    if status == 204 or not content:
+        return done
+    if not content_type.startswith("application/json"):
+        return {}
+    try:
+        value: object = from_json(content)
+    except ValueError:
+        raise ResponseError(f"{asked.what}: the answer should be JSON and is not.", status=status) from None
+    if isinstance(value, dict):
+        return cast(dict[str, Any], value)  # JSON has str keys
+    if isinstance(value, list):
+        return {"data": value}
+    return done if value == 204 else {"result": str(value)}  # eight DELETEs of Dify 1.12.1 say 204 in a 200
