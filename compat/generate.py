@@ -20,7 +20,7 @@ import surface
 
 BY_HAND = Path(__file__).parent / "src" / "dify_oapi"
 
-# What a method does where that is more than to set its field.
+# What a method does where that is more than to set its field, and what a class has besides.
 ODD: Mapping[str, str] = {
     "UserInputFormItemBuilder.text_input": """
         value = TextInputConfig(label=label, variable=variable, required=required, default=default)
@@ -57,6 +57,20 @@ ODD: Mapping[str, str] = {
         return self._set("data", data.model_dump_json(exclude_none=True))""",
     "UpdateDocumentByFileRequestBodyBuilder.data": """
         return self._set("data", data.model_dump_json(exclude_none=True))""",
+    # Dify takes one child chunk a call, and not in a list.
+    "CreateChildChunkRequestBody": """
+    @model_serializer
+    def _one(self) -> dict[str, Any]:
+        if self.chunks is None or len(self.chunks) != 1:
+            raise ValueError("Dify takes one child chunk a call: make a request for each.")
+        return {"content": self.chunks[0].content}
+""",
+    # Dify wants the inputs; dify-oapi2 sent {"inputs": {"inputs": …}}, of which Dify finds none.
+    "RunWorkflowRequestBody": """
+    @field_serializer("inputs")
+    def _unwrapped(self, inputs: WorkflowInputs | dict[str, Any] | None) -> dict[str, Any] | None:
+        return inputs.inputs or {} if isinstance(inputs, WorkflowInputs) else inputs
+""",
     "WorkflowInputs.add_input": """
         self.inputs = {**(self.inputs or {}), key: value}""",
     "WorkflowInputs.get_input": """
@@ -86,6 +100,8 @@ IMPORTS = {
     "Self": "from typing import Self",
     "Transport": f"from {CORE}.http.transport import Transport",
     "auto": "from enum import auto",
+    "field_serializer": "from pydantic import field_serializer",
+    "model_serializer": "from pydantic import model_serializer",
     "overload": "from typing import overload",
 }
 ABOUT = '"""{}. Made from the table of dify-oapi2\'s names."""\n\nfrom __future__ import annotations\n'
@@ -228,6 +244,8 @@ def _model(rest: str, details: Iterable[str], entries: Mapping[str, list[str]]) 
             yield from _method(_name(rest), detail.removeprefix("def "), own_result=True)
         else:
             yield f"    {detail}"
+    if more := ODD.get(_name(rest)):
+        yield more.rstrip("\n")
     if entries:
         yield from _builder_of(_name(rest))
     elif empty:

@@ -34,6 +34,9 @@ GONE = {
 }
 """Ends of addresses that Dify no longer has, and what to do instead."""
 
+GENERATIONS = ("/v1/chat-messages", "/v1/completion-messages", "/v1/workflows/run")
+"""Where answers are made: at once, or as a stream."""
+
 _DICE = SystemRandom()
 
 
@@ -122,13 +125,12 @@ def _headers(request: BaseRequest, option: RequestOption, body: object, stream: 
 
 
 def _body(request: BaseRequest, stream: bool) -> Mapping[str, Any] | None:
-    """The body. A body that can be streamed says whether it is: the call's `stream` decides."""
+    """The body. The call decides whether to stream; Dify wants inputs even where there are none."""
     body = request.body
-    if not body and (body is None or request.http_method is None or request.http_method.name in _BODILESS):
-        return None
-    if stream or "response_mode" in body:
-        return {**body, "response_mode": "streaming" if stream else "blocking"}
-    return body
+    if request.uri in GENERATIONS:
+        return {"inputs": {}, **(body or {}), "response_mode": "streaming" if stream else "blocking"}
+    empty = not body and request.http_method is not None and request.http_method.name in _BODILESS
+    return None if empty else body
 
 
 _BODILESS = ("GET", "HEAD", "DELETE")
@@ -187,7 +189,7 @@ def _said(asked: Asked, raw: RawResponse, kind: type[BaseResponse]) -> dict[str,
     status = raw.status_code or 0
     if not 200 <= status < 300 or content_type.startswith("text/html"):
         error = refusal(asked, raw)
-        return {"code": error.code, "message": error.message}
+        return {"code": error.code, "message": error.message or str(error)}
     done = {"result": "success"} if "result" in kind.model_fields else {}
     if status == 204 or not content:
         return done
@@ -201,4 +203,5 @@ def _said(asked: Asked, raw: RawResponse, kind: type[BaseResponse]) -> dict[str,
         return cast(dict[str, Any], value)  # JSON has str keys
     if isinstance(value, list):
         return {"data": value}
-    return done if value == 204 else {"result": str(value)}  # eight DELETEs of Dify 1.12.1 say 204 in a 200
+    # Eight DELETEs of Dify 1.12.1 say 204 in a 200.
+    return done if value in (204, None) else {"result": str(value)}
