@@ -19,7 +19,7 @@ from opendify.simulator.counts import Counts
 from opendify.simulator.errors import NOT_FOUND_PAGE, Page, Refusal, WorkerPage
 from opendify.simulator.operations import ROUTES
 from opendify.simulator.runs import Run
-from opendify.simulator.service import Generation, Part, Reply, Request, Route, Service
+from opendify.simulator.service import Events, Generation, Part, Reply, Request, Route, Service
 from opendify.simulator.wire import Signal, compact, spaced
 
 _KEEP_ALIVE = 2.0  # seconds: gunicorn's, as Dify ships it (measured on 1.12.1)
@@ -28,6 +28,7 @@ _SLOW = 256 * 1024  # bytes that a reader has not yet taken
 _CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Env, X-Trace-Id, X-Version"}
 _METHODS = "DELETE, GET, OPTIONS, PATCH, POST, PUT"
 _JSON = "application/json"
+_EVENTS = {"Content-Type": "text/event-stream; charset=utf-8"}
 
 
 class Server:
@@ -94,6 +95,8 @@ class Server:
             reply = route.operation(self.service, await _read(request, path, parameters))
             if isinstance(reply, Generation):
                 return await self._generate(request, reply)
+            if isinstance(reply, Events):
+                return await self._told(request, reply)
         except WorkerPage as page:
             response = _response(Reply(page.body(), page.status, page.content_type), {})
             response.force_close()
@@ -139,9 +142,17 @@ class Server:
             run.detach()
             raise
 
+    async def _told(self, request: web.BaseRequest, told: Events) -> web.StreamResponse:
+        response = web.StreamResponse(headers=self._head(request) | _EVENTS)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for event in told.events:
+            await response.write(event)
+        await response.write_eof()
+        return response
+
     async def _streaming(self, request: web.BaseRequest, run: Run, stream: _Stream) -> web.StreamResponse:
-        kind = {"Content-Type": "text/event-stream; charset=utf-8"}
-        response = web.StreamResponse(headers=self._head(request) | kind)
+        response = web.StreamResponse(headers=self._head(request) | _EVENTS)
         response.enable_chunked_encoding()
         self.service.tally.open_streams += 1
         try:

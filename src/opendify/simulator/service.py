@@ -83,6 +83,13 @@ class EndUser:
     created_at: float = field(default_factory=time.time)
 
 
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A stream of server-sent events that are ready, each framed."""
+
+    events: Sequence[bytes]
+
+
 class App:
     """An app and its state."""
 
@@ -208,7 +215,7 @@ def _token(request: Request) -> str:
     return token.strip()
 
 
-Operation = Callable[[Service, Request], "Reply | Generation"]
+Operation = Callable[[Service, Request], "Reply | Generation | Events"]
 
 
 @dataclass(frozen=True, slots=True)

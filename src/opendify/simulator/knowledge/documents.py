@@ -68,6 +68,8 @@ class Document:
     archived: bool = False
     created_at: float = 0.0
     updated_at: float = 0.0
+    source: tuple[str, Mapping[str, object]] | None = None
+    """Of a document that a pipeline made: the type of the datasource, and the item."""
     had: tuple[int, int] | None = None
     """Words and tokens of the text that it had before."""
 
@@ -200,13 +202,14 @@ class Document:
     def json(self, now: float, metadata: Metadata) -> dict[str, object]:
         """As lists show it, and what created it."""
         file = self._file()
+        kind, info = self.source or ("upload_file", {"upload_file_id": file["id"]})
         counted = self._counted(now)
         return {
             "id": self.id,
             "position": self.position,
-            "data_source_type": "upload_file",
-            "data_source_info": {"upload_file_id": file["id"]},
-            "data_source_detail_dict": {"upload_file": file},
+            "data_source_type": kind,
+            "data_source_info": dict(info),
+            "data_source_detail_dict": dict(info) if self.source else {"upload_file": file},
             "dataset_process_rule_id": self.rule_id,
             "name": self.name,
             "created_from": self.created_from,
@@ -231,11 +234,12 @@ class Document:
         status, given = self.status(now), self.given
         rule = {"id": self.rule_id, "dataset_id": dataset_id, **given.rule.shown()}
         state = self._state(now)
+        kind, info = self.source or ("upload_file", {"upload_file": self._file()})
         return {
             "id": self.id,
             "position": self.position,
-            "data_source_type": "upload_file",
-            "data_source_info": {"upload_file": self._file()},
+            "data_source_type": kind,
+            "data_source_info": dict(info),
             "dataset_process_rule_id": self.rule_id,
             "dataset_process_rule": dataset_rule,
             "document_process_rule": rule,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from opendify.simulator.knowledge.pipelines import DatasourceType
 from opendify.simulator.knowledge.retrieval import RetrievalModel
 from opendify.simulator.knowledge.rules import ProcessRule
 from opendify.simulator.wire import mapping
@@ -280,6 +281,26 @@ class TagUnbindingPayload(BaseModel):
         if not self.tag_ids:
             raise ValueError("Tag IDs is required.")
         return self
+
+
+class DatasourceNodeRunPayload(BaseModel):
+    """Body of POST /datasets/{dataset_id}/pipeline/datasource/nodes/{node_id}/run."""
+
+    inputs: dict[str, object]
+    datasource_type: DatasourceType
+    credential_id: str | None = None
+    is_published: bool
+
+
+class PipelineRunApiEntity(BaseModel):
+    """Body of POST /datasets/{dataset_id}/pipeline/run."""
+
+    inputs: dict[str, object]
+    datasource_type: DatasourceType
+    datasource_info_list: list[dict[str, object]]
+    start_node_id: str
+    is_published: bool
+    response_mode: Literal["streaming", "blocking"]
 
 
 class DataSetTag(BaseModel):

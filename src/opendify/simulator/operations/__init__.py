@@ -13,6 +13,7 @@ from opendify.simulator.operations import (
     messages,
     metadata,
     models,
+    pipeline,
     segments,
     tags,
     workflows,
@@ -28,6 +29,7 @@ KNOWLEDGE: tuple[Route, ...] = advised(
         *documents.ROUTES,
         *segments.ROUTES,
         *models.ROUTES,
+        *pipeline.ROUTES,
         *child_chunks.ROUTES,
     )
 )

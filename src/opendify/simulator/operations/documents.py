@@ -139,6 +139,8 @@ def delete_document(service: Service, request: Request) -> Reply:
 def download(service: Service, request: Request) -> Reply:
     """GET /datasets/{dataset_id}/documents/{document_id}/download."""
     _, _, document = document_of(service, request)
+    if document.source is not None:
+        raise not_found("Document does not have an uploaded file to download.")
     return said({"url": service.files.url_of(document.given.file)})
 
 
@@ -147,6 +149,8 @@ def download_zip(service: Service, request: Request) -> Reply:
     _, dataset = dataset_of(service, request)
     payload = validated(DocumentBatchDownloadZipPayload, parsed(request.content_type, request.body))
     documents = [dataset.document(document_id) for document_id in dict.fromkeys(payload.document_ids)]
+    if any(document.source for document in documents):
+        raise not_found("Only uploaded-file documents can be downloaded as ZIP.")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         names = set[str]()

@@ -6,23 +6,14 @@ from urllib.parse import quote
 
 from opendify.simulator.errors import Refusal, not_found
 from opendify.simulator.files import File
-from opendify.simulator.service import DEFAULT_USER, TENANT_ID, Reply, Request, Route, Service
+from opendify.simulator.service import DEFAULT_USER, TENANT_ID, Part, Reply, Request, Route, Service
 from opendify.simulator.wire import escaped
 
 
 def upload(service: Service, request: Request) -> Reply:
     """POST /files/upload."""
     app = service.app(request)
-    sent = [(part, part.filename) for part in request.parts if part.filename is not None]
-    if not any(part.name == "file" for part, _ in sent):
-        raise Refusal(400, "no_file_uploaded", "Please upload your file.")
-    if len(sent) > 1:
-        raise Refusal(400, "too_many_files", "Only one file is allowed.")
-    part, name = sent[0]
-    if not name:
-        raise Refusal(400, "filename_not_exists_error", "The specified filename does not exist.")
-    if not part.mime_type:
-        raise Refusal(415, "unsupported_file_type", "File type not allowed.")
+    part, name = sent_file(request)
     user = next((part.content.decode() for part in request.parts if part.name == "user"), DEFAULT_USER)
     file = service.files.upload(
         name=name, mime_type=part.mime_type, content=part.content, user=app.user_id(user)
@@ -83,6 +74,25 @@ ROUTES = (
     Route("GET", "/files/{file_id}/file-preview", file_preview, prefix=""),
     Route("GET", "/files/tools/{file_id}.{extension}", tool_file, prefix=""),
 )
+
+
+def sent_file(request: Request) -> tuple[Part, str]:
+    """The one file of a form, and its name.
+
+    Raises:
+        Refusal: 400 or 415.
+    """
+    sent = [(part, part.filename) for part in request.parts if part.filename is not None]
+    if not any(part.name == "file" for part, _ in sent):
+        raise Refusal(400, "no_file_uploaded", "Please upload your file.")
+    if len(sent) > 1:
+        raise Refusal(400, "too_many_files", "Only one file is allowed.")
+    part, name = sent[0]
+    if not name:
+        raise Refusal(400, "filename_not_exists_error", "The specified filename does not exist.")
+    if not part.mime_type:
+        raise Refusal(415, "unsupported_file_type", "File type not allowed.")
+    return part, name
 
 
 def _served(file: File | None) -> Reply:
