@@ -33,9 +33,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic_core import from_json
+
+from ._advice import ADVICE
 
 if TYPE_CHECKING:
     from .types.chat import ChatReply
@@ -118,10 +120,13 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(DifyError):
     """Dify refused, by a status or by an `error` event within a stream (`in_stream`).
 
-    `status`, `code` and `message` are Dify's own; `params` names the field where Dify says which one;
-    `headers` are those of the answer that help to find it again (`x-version`, `x-trace-id`, …);
-    `retry_after` is in seconds, where the server told (Dify itself never does).
+    `status`, `code` and `message` are Dify's own, `code` is "unknown" where it gave none; `params` names the
+    field where Dify says which one; `advice` is what to do next, empty where nobody can say;
+    `headers` are those of the answer that help to find it again, and `request_id` is the id in one of them,
+    which only servers before Dify give; `retry_after` is in seconds, where the server told (Dify never does).
     """
+
+    _usual_advice: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -133,6 +138,7 @@ class APIStatusError(DifyError):
         headers: Mapping[str, str] | None = None,
         in_stream: bool = False,
         retry_after: float | None = None,
+        advice: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -142,12 +148,17 @@ class APIStatusError(DifyError):
         self.headers = dict(headers or {})
         self.in_stream = in_stream
         self.retry_after = retry_after
+        self.advice = ADVICE.get(code, self._usual_advice) if advice is None else advice
+
+    @property
+    def request_id(self) -> str | None:
+        """What the server calls this request: `x-request-id`, `x-trace-id` or `cf-ray`."""
+        return next((self.headers[name] for name in _ID_HEADERS if name in self.headers), None)
 
     def __str__(self) -> str:
-        advice = _ADVICE.get(self.code) or _ADVICE.get(type(self), "")
         message = self.message.rstrip() or "Dify gave no reason."
-        stop = "" if message.endswith((".", "!", "?", "。")) or not advice else "."
-        return f"{self.status} {self.code}: {message}{stop} {advice}".rstrip()
+        stop = "" if message.endswith((".", "!", "?", "。")) or not self.advice else "."
+        return f"{self.status} {self.code}: {message}{stop} {self.advice}".rstrip()
 
 
 class BadRequestError(APIStatusError):
@@ -157,17 +168,27 @@ class BadRequestError(APIStatusError):
 class AuthenticationError(APIStatusError):
     """401: the API key is missing, wrong, or of the other kind (app key against dataset key)."""
 
+    _usual_advice = (
+        "Take the key from the app's API Access page in Dify: app-… for an app, dataset-… for knowledge."
+    )
+
 
 class PermissionDeniedError(APIStatusError):
     """403: the app's API is switched off, the file is another app's, or the plan does not allow it."""
+
+    _usual_advice = "Check in Dify that the app's API is switched on, and what the workspace's plan allows."
 
 
 class NotFoundError(APIStatusError):
     """404: no such conversation, file or workflow for this app and this user; or a wrong base URL."""
 
+    _usual_advice = "Check the id, that it belongs to this app and this user, and the base URL."
+
 
 class MethodNotAllowedError(APIStatusError):
     """405: the address exists, the method does not."""
+
+    _usual_advice = "Check the method and the path."
 
 
 class ConflictError(APIStatusError):
@@ -181,6 +202,8 @@ class PreconditionFailedError(APIStatusError):
 class PayloadTooLargeError(APIStatusError):
     """413: the file is larger than Dify, or the web server before it, takes."""
 
+    _usual_advice = "client.app.parameters() tells what sizes this Dify takes."
+
 
 class UnsupportedMediaTypeError(APIStatusError):
     """415: a file type or a content type that Dify does not take."""
@@ -188,6 +211,8 @@ class UnsupportedMediaTypeError(APIStatusError):
 
 class RateLimitError(APIStatusError):
     """Too many requests now: 429, and the 400 and 403 by which Dify says the same."""
+
+    _usual_advice = "Wait a little, send fewer at a time, or raise the app's limit in Dify."
 
 
 class QuotaExceededError(APIStatusError):
@@ -204,6 +229,8 @@ class ModelError(APIStatusError):
 
 class ServerError(APIStatusError):
     """5xx: Dify, or a proxy before it, failed."""
+
+    _usual_advice = "If it stays, look at the log of the Dify server."
 
 
 class WorkflowFailedError(DifyError):
@@ -284,24 +311,6 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     429: RateLimitError,
 }
 
-# What to do next, by Dify's code where that says more than the class.
-_ADVICE: dict[str | type[APIStatusError], str] = {
-    "not_chat_app": "Use client.completion for a text generator, client.workflows for a workflow.",
-    "not_workflow_app": "Use client.chat for a chat app or chatflow, client.completion for a text generator.",
-    "app_unavailable": "Check that the app is published and is of the kind that this call is for.",
-    "conversation_completed": "Leave conversation_id out to start a new conversation.",
-    "agent_not_published": "Publish the agent in Dify first.",
-    "provider_not_initialize": "Set the model provider's credentials in Dify: Settings, Model Provider.",
-    "model_currently_not_support": "Choose another model in the app's settings in Dify.",
-    "provider_quota_exceeded": "Top up the provider, or set your own credentials in Dify.",
-    AuthenticationError: "Take the key from the app's API Access page in Dify: app-… for an app, "
-    "dataset-… for knowledge.",
-    NotFoundError: "Check the id, that it belongs to this app and this user, and the base URL.",
-    RateLimitError: "Wait a little, send fewer at a time, or raise the app's limit in Dify.",
-    PayloadTooLargeError: "client.app.parameters() tells what sizes this Dify takes.",
-    ServerError: "If it stays, look at the log of the Dify server.",
-}
-
 # Dify 1.12.1 answers the app's concurrency limit with 400 invalid_param, because the exception is a
 # ValueError and that handler is asked first; later versions answer 429.
 _TOO_MANY = "Too many requests"
@@ -315,7 +324,8 @@ _PYDANTIC_DUMP = re.compile(
     r" \[type=\w+, input_value=.*?, input_type=[\w.]+\](\n\s+For further information visit \S+)?", re.DOTALL
 )
 
-_USEFUL_HEADERS = ("content-type", "retry-after", "server", "x-env", "x-trace-id", "x-version")
+_ID_HEADERS = ("x-request-id", "x-trace-id", "cf-ray")
+_USEFUL_HEADERS = (*_ID_HEADERS, "content-type", "retry-after", "server", "x-env", "x-version")
 
 
 def refusal(
@@ -327,6 +337,7 @@ def refusal(
     headers: Mapping[str, str] | None = None,
     in_stream: bool = False,
     retry_after: float | None = None,
+    advice: str | None = None,
 ) -> APIStatusError:
     """The exception for Dify's refusal, from its status, code and message.
 
@@ -349,10 +360,11 @@ def refusal(
         headers={name: headers[name] for name in _USEFUL_HEADERS if name in headers} if headers else None,
         in_stream=in_stream,
         retry_after=retry_after,
+        advice=advice,
     )
 
 
-def retold(error: APIStatusError, message: str) -> APIStatusError:
+def retold(error: APIStatusError, message: str, advice: str | None = None) -> APIStatusError:
     """The same refusal in other words, where Dify's own say nothing, or what is not so."""
     return refusal(
         error.status,
@@ -361,6 +373,7 @@ def retold(error: APIStatusError, message: str) -> APIStatusError:
         params=error.params,
         headers=error.headers,
         retry_after=error.retry_after,
+        advice=advice,
     )
 
 

@@ -6,12 +6,13 @@ the specification, and for what 1.12 serves its code and recorded traffic.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .types.app import AppMode
 
-__all__ = ["GROUPS", "OPERATIONS", "Row"]
+__all__ = ["GROUPS", "OPERATIONS", "Row", "too_old"]
 
 CHAT = ("chat", "agent-chat", "advanced-chat", "agent")
 CHAT_CLASSIC = ("chat", "agent-chat", "advanced-chat")
@@ -22,6 +23,8 @@ GRAPH = ("advanced-chat", "workflow")
 ANY_APP = (*CHAT, "completion", "workflow")
 KNOWLEDGE: tuple[AppMode, ...] = ()
 SERVER: tuple[AppMode, ...] = ()
+
+OLDEST = "1.12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Row:
     path: str
     methods: tuple[str, ...]
     modes: tuple[AppMode, ...]
-    since: str = "1.12"
+    since: str = OLDEST
 
 
 GROUPS: Mapping[str, tuple[Row, ...]] = {
@@ -281,3 +284,35 @@ GROUPS: Mapping[str, tuple[Row, ...]] = {
 }
 
 OPERATIONS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
+
+
+def too_old(method: str, path: str, version: str) -> str:
+    """A sentence that says so, if a Dify of this version is older than the operation; else nothing.
+
+    `path` is relative to the API's root; `version` is as in the header X-Version, empty where there is none.
+
+    >>> too_old("GET", "/end-users/0b3e", "1.12.1")
+    'This Dify is 1.12.1; GET /end-users/{end_user_id} needs 1.13 or later.'
+    >>> too_old("GET", "/end-users/0b3e", "1.13.0"), too_old("GET", "/info", "1.12.1")
+    ('', '')
+    """
+    for row in OPERATIONS:
+        if row.since != OLDEST and row.method == method and _fits(row.path, path):
+            if version and _numbers(version) >= _numbers(row.since):
+                return ""
+            this = f"This Dify is {version}" if version else "This server does not tell its version"
+            return f"{this}; {method} {row.path} needs {row.since} or later."
+    return ""
+
+
+def _fits(template: str, path: str) -> bool:
+    names, parts = template.split("/"), path.split("/")
+    return len(names) == len(parts) and all(
+        part == name or name.startswith("{") for name, part in zip(names, parts, strict=True)
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """1.12.1 as (1, 12, 1); what is no number, as in 1.14.0-rc1, ends it."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 
 import httpx2
 import pytest
@@ -28,9 +29,14 @@ from opendify import (
     ServerError,
     UnsupportedMediaTypeError,
 )
+from opendify._advice import ADVICE
+from opendify._call import Call, nothing, read_as
 from opendify._errors import refusal, refusal_from_reply
+from opendify._operations import OPERATIONS
+from opendify.types import AppInfo
 
-from .wire_server import RECORDINGS
+from .conftest import Connect
+from .wire_server import RECORDINGS, Close, WireServer, answer
 
 
 @pytest.mark.parametrize(
@@ -161,6 +167,99 @@ def test_messages_tell_what_to_do_next() -> None:
     assert "Leave conversation_id out" in str(refusal(400, "conversation_completed", ""))
     assert "client.workflows" in str(refusal(400, "not_chat_app", ""))
     assert "parameters()" in str(refusal(413, "file_too_large", "File size exceeded. {message}"))
+
+
+@pytest.mark.parametrize("code", ADVICE)
+def test_what_to_do_next_is_a_sentence_and_at_hand_for_programs_too(code: str) -> None:
+    error = refusal(400, code, "It is so")
+    assert error.advice == ADVICE[code]
+    assert error.advice[0].isupper() or error.advice.startswith(("human_input.", "metadata."))
+    assert str(error) == f"400 {code}: It is so. {error.advice}"
+    assert error.advice.endswith(".")
+
+
+@pytest.mark.parametrize("code", ADVICE)
+def test_the_methods_that_advice_names_exist(code: str) -> None:
+    named = re.findall(r"\b(\w+)\.(\w+)(?=\(|,| tells| makes)", ADVICE[code])
+    served = {method for row in OPERATIONS for method in row.methods}
+    assert {f"{noun}.{verb}" for noun, verb in named if noun not in ("client", "app")} <= served
+
+
+@pytest.mark.parametrize("name", ["X-Request-ID", "X-Trace-Id", "CF-RAY"])
+def test_the_id_of_the_request_is_at_hand_where_a_server_gives_one(name: str) -> None:
+    assert refusal_from_reply(500, httpx2.Headers({name: "8f3a"}), b"").request_id == "8f3a"
+    assert refusal_from_reply(500, headers(), b"").request_id is None
+
+
+def test_a_dump_of_pydantic_is_told_without_the_value_that_it_quotes() -> None:
+    for name in ("conversations-list-limit0", "annotation-create-missing", "chat-file-files-not-list"):
+        body = (RECORDINGS / f"{name}.body").read_bytes()
+        error = refusal_from_reply(400, headers(), body)
+        assert "input_value" in body.decode()
+        assert "input_value" not in error.message
+        assert "pydantic.dev" not in str(error)
+    assert (
+        "limit\n  Input should be greater"
+        in refusal_from_reply(
+            400, headers(), (RECORDINGS / "conversations-list-limit0.body").read_bytes()
+        ).message
+    )
+
+
+UNKNOWN_ADDRESS = b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>"
+
+
+async def test_an_operation_that_is_newer_than_the_server_is_told_as_that(connect: Connect) -> None:
+    unknown = answer(UNKNOWN_ADDRESS, status=404, content_type="text/html", x_version="1.12.1")
+    with WireServer(unknown) as server:
+        dify = connect(server)
+        with pytest.raises(NotFoundError) as caught:
+            await dify.request("GET", "/form/human_input/secret-token", query={"user": "ada"})
+        assert str(caught.value) == (
+            "404 unknown: This Dify is 1.12.1; GET /form/human_input/{form_token} needs 1.14 or later. "
+            "Update Dify, or do without it."
+        )
+        with pytest.raises(NotFoundError, match="of the web server") as caught:
+            await dify.request("GET", "/info")
+        assert "needs" not in str(caught.value)
+    not_allowed = answer(b'{"code":"method_not_allowed","message":"No.","status":405}', status=405)
+    with WireServer(not_allowed) as server:
+        with pytest.raises(MethodNotAllowedError, match=r"does not tell its version; PATCH .* needs 1\.16"):
+            await connect(server).request("PATCH", "/datasets/d/documents/e")
+        with pytest.raises(MethodNotAllowedError, match="No"):
+            await connect(server).request("PATCH", "/info")
+
+
+async def test_what_a_new_server_does_not_find_is_not_blamed_on_its_age(connect: Connect) -> None:
+    gone = answer(b'{"code":"not_found","message":"Form not found.","status":404}', status=404)
+    unknown = answer(UNKNOWN_ADDRESS, status=404, content_type="text/html", x_version="1.16.0")
+    for said in (gone, unknown):
+        with WireServer(said) as server, pytest.raises(NotFoundError) as caught:
+            await connect(server).request("GET", "/form/human_input/token")
+        assert "needs" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"204", b"", b"null", b'{"result":"success"}', b"<html>"])
+async def test_an_answer_that_says_no_more_than_done_may_be_anything(connect: Connect, body: bytes) -> None:
+    """Eight endpoints of Dify 1.12.1 answer 200 with the number 204."""
+    with WireServer(answer(body)) as server:
+        call = Call(method="DELETE", path="/datasets/d", read=nothing)
+        assert await connect(server)._caller.send(call) is None
+
+
+@pytest.mark.parametrize("body", [b"204", b"", b"null", b"[]", b'{"name":', b'{"mode": 5}'])
+async def test_an_answer_that_says_less_than_was_promised_is_an_error(connect: Connect, body: bytes) -> None:
+    with WireServer(answer(body)) as server:
+        call = Call(method="GET", path="/info", read=read_as(AppInfo))
+        with pytest.raises(opendify.ResponseError, match="is not AppInfo"):
+            await connect(server)._caller.send(call)
+
+
+async def test_an_answer_that_is_cut_is_an_error_and_no_half_an_object(connect: Connect) -> None:
+    cut = [b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"name":"App","mode":"chat"}', Close()]
+    with WireServer(cut) as server, pytest.raises(APIConnectionError) as caught:
+        await connect(server, max_retries=0).app.info()
+    assert caught.value.sent
 
 
 def test_the_tree_is_as_its_documentation_draws_it() -> None:

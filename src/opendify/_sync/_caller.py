@@ -21,7 +21,7 @@ from .._call import (
     frame,
     query_string,
 )
-from .._errors import APIConnectionError, ResponseError, refusal_from_reply
+from .._errors import APIConnectionError, ResponseError, refusal_from_reply, retold
 from .._page import Listing, Page, Query
 from .._watch import Hooks, Watch
 from ..types.events import Event
@@ -159,7 +159,19 @@ class Caller:
             response.close()
             raise
         response.close()
-        raise refusal_from_reply(response.status, response.headers, body)
+        refused = refusal_from_reply(response.status, response.headers, body)
+        if refused.code in ("unknown", "method_not_allowed") and (reason := self._too_old(request, response)):
+            refused = retold(refused, reason, "Update Dify, or do without it.")
+        raise refused
+
+    def _too_old(self, request: Request, response: Response) -> str:
+        """Why an address is unknown, if that is because this Dify is older than the operation."""
+        if response.status not in (404, 405):
+            return ""
+        from .._operations import too_old
+
+        path = request.url.removeprefix(self.root).partition("?")[0]
+        return too_old(request.method, path, response.headers.get("x-version", ""))
 
     def _request(self, operation: Operation, accept: str) -> Request:
         headers = {"accept": accept, **self._common, **operation.headers}
