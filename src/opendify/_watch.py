@@ -98,9 +98,9 @@ def log_wait(method: str, address: str, error: DifyError, seconds: float) -> Non
         LOGGER.debug("%s %s: again in %.2f s, after %s", method, address, seconds, _kind(error))
 
 
-def log_closed(method: str, address: str, seconds: float) -> None:
+def log_closed(method: str, address: str) -> None:
     """A stream was closed, at its end or before."""
-    LOGGER.debug("%s %s: stream closed after %.3f s", method, address, seconds)
+    LOGGER.debug("%s %s: stream closed", method, address)
 
 
 def _kind(error: DifyError) -> str:

@@ -44,6 +44,17 @@ async def test_each_request_is_a_line_and_each_wait_before_another_try(
     assert {record.levelname for record in caplog.records if record.name == "opendify"} == {"DEBUG"}
 
 
+async def test_a_stream_that_is_closed_is_a_line_too(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "opendify")
+    with WireServer(HELLO) as server:
+        async with connect(server).chat.stream(query="Hi") as stream:
+            assert len(lines(caplog)) == 1
+            assert [event.text async for event in stream] == ["Hello", ""]
+    assert lines(caplog)[1:] == ["POST /chat-messages: stream closed"]
+
+
 async def test_nothing_is_logged_unless_it_is_asked_for(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

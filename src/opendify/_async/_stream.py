@@ -18,8 +18,10 @@ from .._errors import (
     MalformedStreamError,
     TruncatedStreamError,
     refusal,
+    shown,
 )
 from .._sse import Decoder
+from .._watch import log_closed
 from ..types.events import ErrorEvent, Event
 from ._transport import AsyncResponse
 
@@ -74,6 +76,7 @@ class AsyncStream(Generic[E, R]):
         """Close the connection. The run at Dify goes on; `stop` ends it."""
         self._ended = self._over = True
         if self._response is not None:
+            log_closed(self._call.method, shown(self._call.path))
             await self._response.aclose()
 
     @property

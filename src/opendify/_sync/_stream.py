@@ -19,8 +19,10 @@ from .._errors import (
     MalformedStreamError,
     TruncatedStreamError,
     refusal,
+    shown,
 )
 from .._sse import Decoder
+from .._watch import log_closed
 from ..types.events import ErrorEvent, Event
 from ._transport import Response
 
@@ -73,6 +75,7 @@ class Stream(Generic[E, R]):
         """Close the connection. The run at Dify goes on; `stop` ends it."""
         self._ended = self._over = True
         if self._response is not None:
+            log_closed(self._call.method, shown(self._call.path))
             self._response.close()
 
     @property
