@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from opendify import DifyError
-from opendify.cli import doctor, talk
+from opendify import Dify, DifyError, Timeout, WorkflowFailedError
+from opendify.cli import doctor, talk, workflow
 from opendify.gateway import logs, server
 from opendify.gateway.settings import Settings, SettingsError
 from opendify.gateway.store import StoreError
@@ -50,7 +50,7 @@ def run() -> None:
     """Run the command line of this process."""
     try:
         app(prog_name="opendify")
-    except (SettingsError, StoreError, DifyError, talk.GatewayError) as error:
+    except (SettingsError, StoreError, DifyError, talk.GatewayError, workflow.InputError) as error:
         err.print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(2)
 
@@ -172,6 +172,50 @@ def chat(
         talk.talk(gateway, model or talk.choose(gateway, out), out)
 
 
+@app.command("run")
+def run_workflow(
+    name: Annotated[str, typer.Argument(metavar="APP", help="Its name, as in opendify models, or its key.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", help="NAME=VALUE, once for each input; NAME=@PATH sends a file.", metavar="NAME=VALUE"
+        ),
+    ] = None,
+    user: Annotated[str, typer.Option(help="The end user to be, for Dify.")] = "opendify-cli",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all outputs as JSON, a single text too.")
+    ] = False,
+    env_file: EnvFile = None,
+    config: ConfigFile = None,
+) -> None:
+    """Run a workflow, and show its nodes while they work.
+
+    What it gives is printed to the output, its nodes beside it. Ctrl-C stops the run in Dify, too.
+    The exit code is 1 if the run fails.
+
+    For example: opendify run summary --input text=@notes.txt --input language=English
+    """
+    settings = _settings(env_file, config)
+    key, base_url = _app_named(name, settings)
+    with Dify(key, base_url=base_url, timeout=Timeout(silence=settings.timeout)) as dify:
+        info = dify.app.info()
+        if info.mode != "workflow":
+            raise workflow.InputError(
+                f"{info.name!r} is no workflow but a {info.mode} app: opendify chat talks to it."
+            )
+        inputs = workflow.inputs_from(given or [], dify.app.parameters(), dify, user)
+        try:
+            reply = workflow.follow(dify, inputs, user, workflow.Nodes(err))
+        except WorkflowFailedError as error:
+            err.print(str(error), style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            err.print("Stopped, in Dify too.", style="yellow")
+            raise typer.Exit(130) from None
+    err.print(workflow.summary(reply), style="dim", markup=False)
+    sys.stdout.write(workflow.shown(reply, as_json=as_json) + "\n")
+
+
 @app.command()
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -207,6 +251,22 @@ def show_version() -> None:
 def _settings(env_file: Path | None, config: Path | None, **overrides: object) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     return Settings.load(env_file or ".env", config or "opendify.toml", **given)
+
+
+def _app_named(name: str, settings: Settings) -> tuple[str, str]:
+    """The key and the address of an app that somebody named."""
+    if name.startswith("app-"):
+        return name, settings.dify_api_base
+    if not settings.apps:
+        raise SettingsError([f"{NO_APP}; or name the app by its key."])
+    logs.configure("error", "console")  # what can't be read is told below
+    found, faults = asyncio.run(doctor.offered(settings))
+    for model in found:
+        if model.id == name:
+            return model.app.key, model.app.base_url
+    known = ", ".join(model.id for model in found if model.mode == "workflow") or "none"
+    unread = f" Not read: {', '.join(faults)}; opendify check tells why." if faults else ""
+    raise SettingsError([f"There is no app {name!r}; the workflows are: {known}.{unread}"])
 
 
 def _simulated(settings: Settings, dify: Simulator) -> Settings:

@@ -1,7 +1,6 @@
 """A chat in the terminal, over the OpenAI wire: what any client sees of a running gateway."""
 
 import sys
-import unicodedata
 from collections.abc import Generator
 from contextlib import closing
 from types import TracebackType
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
 from opendify._sse import Decoder
+from opendify.cli.terminal import plain
 
 
 class GatewayError(Exception):
@@ -214,9 +214,7 @@ def _print_answer(gateway: Gateway, model: str, messages: list[Message], out: Co
 
 
 def _print(out: Console, text: str, style: str | None = None) -> None:
-    # A model's words are only words: no code of theirs may reach the terminal.
-    plain = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) != "Cc")
-    out.print(plain, style=style, end="", markup=False, soft_wrap=True)
+    out.print(plain(text), style=style, end="", markup=False, soft_wrap=True)
 
 
 def _refused(status: int, body: bytes) -> GatewayError:

@@ -1,0 +1,1 @@
+"""`opendify kb`: a folder's files into a dataset of Dify, and what is in there."""

@@ -1,0 +1,97 @@
+"""What a push has to do: files here, what was pushed before and what Dify has, made into steps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from opendify.cli.kb.folder import LocalFile, document_names
+from opendify.cli.kb.state import Pushed
+
+__all__ = ["Known", "Plan", "Step", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A document that Dify has."""
+
+    id: str
+    name: str
+    status: str
+    """Dify's `indexing_status`."""
+    created_at: int = 0
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A file and what is to be written down of it."""
+
+    file: LocalFile
+    pushed: Pushed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of a push."""
+
+    uploads: list[Step] = field(default_factory=list[Step])
+    waits: list[Step] = field(default_factory=list[Step])
+    """Sent before, and not yet known to be searchable."""
+    unchanged: list[LocalFile] = field(default_factory=list[LocalFile])
+    gone: list[Pushed] = field(default_factory=list[Pushed])
+    """Pushed before, and no longer among the files."""
+
+
+def plan(files: Iterable[LocalFile], before: Mapping[str, Pushed], documents: Iterable[Known]) -> Plan:
+    """Decide.
+
+    - A file is sent if its content is not the one that was pushed, if its document is not in Dify any more,
+      or if Dify failed to index it. Documents that it takes the place of are named in `replaces`: they are
+      only deleted when the new one can be searched. (Dify has an operation to update a document, but 1.12.1
+      never finishes it.)
+    - A document of the same name that nobody here pushed is replaced too, so that nothing is there twice.
+    - A file that was on its way when the last push was killed counts as arrived if Dify has a document of its
+      name that was not there before.
+    """
+    files = list(files)
+    names = document_names(file.path for file in files)
+    by_id = {document.id: document for document in documents}
+    claimed = {pushed.document_id for pushed in before.values()} | {
+        old for pushed in before.values() for old in pushed.replaces
+    }
+    strangers: dict[str, list[str]] = {}
+    for document in sorted(by_id.values(), key=lambda document: document.created_at, reverse=True):
+        if document.id not in claimed:
+            strangers.setdefault(document.name, []).append(document.id)
+    made = Plan(gone=[pushed for path, pushed in before.items() if path not in names])
+    for file in files:
+        name = names[file.path]
+        _decide(made, file, name, before.get(file.path), by_id, strangers.get(name, []))
+    return made
+
+
+def _decide(
+    made: Plan,
+    file: LocalFile,
+    name: str,
+    before: Pushed | None,
+    by_id: Mapping[str, Known],
+    strangers: list[str],
+) -> None:
+    if before is not None and before.document_id is None and before.sha256 == file.sha256 and strangers:
+        # It arrived, and the push ended before it could be written down.
+        newest, *others = strangers
+        before = replace(before, document_id=newest, replaces=(*before.replaces, *others))
+        strangers = []
+    document = by_id.get(before.document_id or "") if before is not None else None
+    same = before is not None and before.sha256 == file.sha256
+    if before is not None and document is not None and same and document.status != "error":
+        if document.status == "completed" and not before.replaces:
+            made.unchanged.append(file)
+        else:
+            made.waits.append(Step(file, before))
+        return
+    old = [*(before.replaces if before else ()), *([document.id] if document else []), *strangers]
+    replaces = tuple(dict.fromkeys(document_id for document_id in old if document_id in by_id))
+    made.uploads.append(Step(file, Pushed(file.path, file.sha256, name, None, replaces)))
