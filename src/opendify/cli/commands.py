@@ -15,6 +15,8 @@ from rich.table import Table
 
 from opendify import Dify, DifyError, Timeout, WorkflowFailedError
 from opendify.cli import doctor, talk, workflow
+from opendify.cli.kb.commands import kb
+from opendify.cli.options import ConfigFile, EnvFile, UsageError, load_settings
 from opendify.gateway import logs, server
 from opendify.gateway.settings import Settings, SettingsError
 from opendify.gateway.store import StoreError
@@ -32,25 +34,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(kb, name="kb")
 DIFY_CLOUD = Settings.model_fields["dify_api_base"].default
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
-
-EnvFile = Annotated[
-    Path | None,
-    typer.Option(help="Where settings stand as NAME=value; by default .env.", exists=True, dir_okay=False),
-]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="By default opendify.toml.", exists=True, dir_okay=False),
-]
 
 
 def run() -> None:
     """Run the command line of this process."""
     try:
         app(prog_name="opendify")
-    except (SettingsError, StoreError, DifyError, talk.GatewayError, workflow.InputError) as error:
+    except (SettingsError, StoreError, DifyError, talk.GatewayError, UsageError) as error:
         err.print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(2)
 
@@ -85,7 +79,7 @@ def serve(
 
     Clients use http://ADDRESS:PORT/v1 as base URL, and one of VALID_API_KEYS as key.
     """
-    settings = _settings(env_file, config, server_host=host, server_port=port, workers=workers)
+    settings = load_settings(env_file, config, server_host=host, server_port=port, workers=workers)
     typos = list(doctor.misspelt(env_file or Path(".env")))
     for typo in typos:
         err.print(typo.text, style="yellow", markup=False, soft_wrap=True)
@@ -123,7 +117,7 @@ def models(env_file: EnvFile = None, config: ConfigFile = None) -> None:
 
     In a terminal a table; into a pipe a line each: name, kind of app and description, with tabs between.
     """
-    settings = _settings(env_file, config)
+    settings = load_settings(env_file, config)
     if not settings.apps:
         raise SettingsError([f"{NO_APP}."])
     logs.configure("error", "console")  # what can't be read is told below
@@ -163,7 +157,7 @@ def chat(
     /new starts another conversation, /exit or Ctrl-D ends; Ctrl-C stops an answer. What comes from a pipe
     is asked line by line.
     """
-    settings = _settings(env_file, config)
+    settings = load_settings(env_file, config)
     if base_url and not urlsplit(base_url).path.strip("/"):
         base_url = f"{base_url.rstrip('/')}/v1"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.server_host, settings.server_host)
@@ -195,12 +189,12 @@ def run_workflow(
 
     For example: opendify run summary --input text=@notes.txt --input language=English
     """
-    settings = _settings(env_file, config)
+    settings = load_settings(env_file, config)
     key, base_url = _app_named(name, settings)
     with Dify(key, base_url=base_url, timeout=Timeout(silence=settings.timeout)) as dify:
         info = dify.app.info()
         if info.mode != "workflow":
-            raise workflow.InputError(
+            raise UsageError(
                 f"{info.name!r} is no workflow but a {info.mode} app: opendify chat talks to it."
             )
         inputs = workflow.inputs_from(given or [], dify.app.parameters(), dify, user)
@@ -246,11 +240,6 @@ def simulate(
 def show_version() -> None:
     """Show the version."""
     sys.stdout.write(f"opendify {version_of('opendify')}\n")
-
-
-def _settings(env_file: Path | None, config: Path | None, **overrides: object) -> Settings:
-    given = {name: value for name, value in overrides.items() if value is not None}
-    return Settings.load(env_file or ".env", config or "opendify.toml", **given)
 
 
 def _app_named(name: str, settings: Settings) -> tuple[str, str]:

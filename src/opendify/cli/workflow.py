@@ -19,6 +19,7 @@ from rich.text import Text
 
 from opendify import Dify
 from opendify._fold import WorkflowFold
+from opendify.cli.options import UsageError
 from opendify.cli.terminal import plain
 from opendify.types import (
     AppParameters,
@@ -36,11 +37,7 @@ from opendify.types import (
     WorkflowReply,
 )
 
-__all__ = ["InputError", "Nodes", "follow", "inputs_from", "shown", "summary"]
-
-
-class InputError(Exception):
-    """An input is missing, unknown or unreadable; the text says which, and what it takes."""
+__all__ = ["Nodes", "follow", "inputs_from", "shown", "summary"]
 
 
 # Inputs
@@ -49,21 +46,21 @@ class InputError(Exception):
 def inputs_from(given: Sequence[str], parameters: AppParameters, dify: Dify, user: str) -> dict[str, object]:
     """The inputs of a run, from `name=value`; `name=@path` is a file's content, or for a file input the file.
 
-    Raises `InputError`; the errors of an upload where Dify refuses a file.
+    Raises `UsageError`; the errors of an upload where Dify refuses a file.
     """
     fields = {field.variable: field for field in parameters.user_input_form}
     values: dict[str, list[str]] = {}
     for item in given:
         name, equals, value = item.partition("=")
         if not equals:
-            raise InputError(f"--input {item} has no value; write --input {name}=VALUE.")
+            raise UsageError(f"--input {item} has no value; write --input {name}=VALUE.")
         if name not in fields:
             known = ", ".join(fields) or "none"
-            raise InputError(f"The workflow has no input {name!r}; its inputs are: {known}.")
+            raise UsageError(f"The workflow has no input {name!r}; its inputs are: {known}.")
         values.setdefault(name, []).append(value)
     for field in fields.values():
         if field.required and field.variable not in values and field.default in (None, ""):
-            raise InputError(f"The workflow needs --input {field.variable}=…: {_wanted(field)}.")
+            raise UsageError(f"The workflow needs --input {field.variable}=…: {_wanted(field)}.")
     return {name: _value(fields[name], texts, dify, user) for name, texts in values.items()}
 
 
@@ -98,7 +95,7 @@ def _file(field: FormField, text: str, dify: Dify, user: str) -> object:
 def _path(field: FormField, text: str) -> Path:
     path = Path(text.removeprefix("@"))
     if not path.is_file():
-        raise InputError(f"--input {field.variable}: there is no file {str(path)!r}.")
+        raise UsageError(f"--input {field.variable}: there is no file {str(path)!r}.")
     return path
 
 
@@ -109,7 +106,7 @@ def _number(field: FormField, text: str) -> object:
         try:
             return float(text)
         except ValueError:
-            raise InputError(f"--input {field.variable} is {text!r}; it takes a number.") from None
+            raise UsageError(f"--input {field.variable} is {text!r}; it takes a number.") from None
 
 
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -119,7 +116,7 @@ def _bool(field: FormField, text: str) -> bool:
     try:
         return _BOOLS[text.lower()]
     except KeyError:
-        raise InputError(f"--input {field.variable} is {text!r}; it takes true or false.") from None
+        raise UsageError(f"--input {field.variable} is {text!r}; it takes true or false.") from None
 
 
 # The run

@@ -21,6 +21,7 @@ class Known:
     """Dify's `indexing_status`."""
     created_at: int = 0
     """Seconds since 1970."""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,22 @@ def plan(files: Iterable[LocalFile], before: Mapping[str, Pushed], documents: It
     for document in sorted(by_id.values(), key=lambda document: document.created_at, reverse=True):
         if document.id not in claimed:
             strangers.setdefault(document.name, []).append(document.id)
-    made = Plan(gone=[pushed for path, pushed in before.items() if path not in names])
+    made = Plan(gone=[_found(pushed, strangers) for path, pushed in before.items() if path not in names])
     for file in files:
+        known = before.get(file.path)
         name = names[file.path]
-        _decide(made, file, name, before.get(file.path), by_id, strangers.get(name, []))
+        if known is not None:
+            known = _found(known, strangers)
+        _decide(made, file, name, known, by_id, strangers.pop(name, []))
     return made
+
+
+def _found(pushed: Pushed, strangers: dict[str, list[str]]) -> Pushed:
+    """A file that was on its way when the last push ended arrived if Dify has a new document of its name."""
+    if pushed.document_id is not None or pushed.name not in strangers:
+        return pushed
+    newest, *others = strangers.pop(pushed.name)
+    return replace(pushed, document_id=newest, replaces=(*pushed.replaces, *others))
 
 
 def _decide(
@@ -79,11 +91,6 @@ def _decide(
     by_id: Mapping[str, Known],
     strangers: list[str],
 ) -> None:
-    if before is not None and before.document_id is None and before.sha256 == file.sha256 and strangers:
-        # It arrived, and the push ended before it could be written down.
-        newest, *others = strangers
-        before = replace(before, document_id=newest, replaces=(*before.replaces, *others))
-        strangers = []
     document = by_id.get(before.document_id or "") if before is not None else None
     same = before is not None and before.sha256 == file.sha256
     if before is not None and document is not None and same and document.status != "error":

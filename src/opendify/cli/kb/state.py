@@ -9,13 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["STATE_FILE", "Pushed", "State", "StateError"]
+from opendify.cli.options import UsageError
+
+__all__ = ["STATE_FILE", "Pushed", "State"]
 
 STATE_FILE = ".opendify-kb.sqlite3"
-
-
-class StateError(Exception):
-    """The state can't be read or written; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Pushed:
 class State:
     """What was pushed from a folder to one dataset. One process at a time may have it open.
 
-    Raises `StateError` on entering, if another process has it, or if the file is no state.
+    Raises `UsageError` on entering, if another process has it, or if the file is no state.
     """
 
     def __init__(self, file: Path, dataset_id: str) -> None:
@@ -58,13 +56,13 @@ class State:
                 raise
         except sqlite3.OperationalError as error:
             busy = "locked" in str(error)
-            raise StateError(
+            raise UsageError(
                 f"Another push of this folder is running: {self._file.name} is in use. Wait for it to end."
                 if busy
                 else f"{self._file} can't be written ({error}). Name another place with --state."
             ) from error
         except sqlite3.DatabaseError as error:
-            raise StateError(
+            raise UsageError(
                 f"{self._file} is not a state of opendify kb ({error}). Move it away, or use --state."
             ) from error
         return self

@@ -160,6 +160,16 @@ class Settings(BaseSettings):
             secret=True,
         ),
     ] = {}
+    dify_dataset_key: Annotated[
+        str,
+        Field(repr=False),
+        Setting(
+            "The key of your knowledge, for `opendify kb`. The gateway does not use it.",
+            "a key: dataset-…",
+            "Dify",
+            secret=True,
+        ),
+    ] = ""
     timeout: Annotated[
         SomeSeconds,
         Setting(

@@ -1,0 +1,231 @@
+"""A push: files are sent, several at a time; Dify indexes them; what they replace is deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from opendify import (
+    APIConnectionError,
+    APIStatusError,
+    AsyncKnowledge,
+    AuthenticationError,
+    DifyError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from opendify.cli.kb.plan import Known, Plan, Step
+from opendify.cli.kb.state import Pushed, State
+
+__all__ = ["Outcome", "Show", "known_documents", "prune", "push"]
+
+_FIRST_LOOK, _LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between two looks at how far Dify's indexing is; they grow while nothing happens."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a push went."""
+
+    sent: int = 0
+    indexed: int = 0
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+    """What is wrong, by path."""
+
+
+class Show(Protocol):
+    """Whoever shows how far a push is."""
+
+    def begin(self, todo: Plan) -> None:
+        """What is to be done."""
+        ...
+
+    def bytes_sent(self, count: int) -> None:
+        """So many bytes more are on their way."""
+        ...
+
+    def file(self, path: str, what: Literal["sent", "indexed", "failed"], why: str = "") -> None:
+        """What happened to a file."""
+        ...
+
+
+async def known_documents(knowledge: AsyncKnowledge, dataset_id: str) -> list[Known]:
+    """All documents of a dataset."""
+    return [
+        Known(
+            document.id,
+            document.name,
+            document.indexing_status,
+            document.created_at or 0,
+            document.error or "",
+        )
+        async for document in knowledge.documents.list(dataset_id, limit=100)
+    ]
+
+
+async def push(
+    knowledge: AsyncKnowledge,
+    dataset_id: str,
+    folder: Path,
+    todo: Plan,
+    state: State,
+    show: Show,
+    *,
+    jobs: int,
+    patience: float | None,
+) -> Outcome:
+    """Do what is planned. A file that fails is told and does not stop the others.
+
+    `jobs`: files on their way at once. `patience`: seconds to wait while Dify finishes no document; `None`:
+    do not wait for the indexing at all.
+
+    Raises the `DifyError` that concerns all files: a wrong key, a dataset that is gone, no connection.
+    """
+    push = _Push(knowledge, dataset_id, folder, state, show, patience)
+    show.begin(todo)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            uploads = iter(todo.uploads)  # shared: each worker takes the next one
+            sending = [tasks.create_task(push.send_all(uploads)) for _ in range(jobs)]
+            if patience is not None:
+                tasks.create_task(push.watch(todo.waits, sending))
+    except* DifyError as errors:
+        raise _first(errors) from None
+    return push.outcome
+
+
+async def prune(knowledge: AsyncKnowledge, dataset_id: str, gone: Iterable[Pushed], state: State) -> int:
+    """Delete the documents whose files are gone; returns how many."""
+    count = 0
+    for pushed in gone:
+        for document_id in (pushed.document_id, *pushed.replaces):
+            if document_id is not None:
+                await _delete(knowledge, dataset_id, document_id)
+                count += 1
+        state.forget(pushed.path)
+    return count
+
+
+_CONCERNS_ALL = (AuthenticationError, NotFoundError, PermissionDeniedError)
+
+
+class _Push:
+    def __init__(
+        self,
+        knowledge: AsyncKnowledge,
+        dataset_id: str,
+        folder: Path,
+        state: State,
+        show: Show,
+        patience: float | None,
+    ) -> None:
+        self.outcome = Outcome()
+        self._knowledge = knowledge
+        self._dataset_id = dataset_id
+        self._folder = folder
+        self._state = state
+        self._show = show
+        self._patience = patience
+        self._indexing: dict[str, Pushed] = {}
+
+    async def send_all(self, uploads: Iterable[Step]) -> None:
+        for step in uploads:
+            try:
+                await self._send(step)
+            except _CONCERNS_ALL:
+                raise
+            except APIConnectionError as error:
+                if not error.sent:
+                    raise
+                self._fail(step.file.path, str(error))
+            except (APIStatusError, OSError) as error:
+                self._fail(step.file.path, str(error))
+
+    async def _send(self, step: Step) -> None:
+        self._state.begin(step.pushed)
+        seen = 0
+
+        def progress(sent: int, total: int | None) -> None:
+            nonlocal seen
+            self._show.bytes_sent(sent - seen)
+            seen = sent
+
+        created = await self._knowledge.documents.create_by_file(
+            self._dataset_id, self._folder / step.file.path, name=step.pushed.name, on_progress=progress
+        )
+        pushed = self._state.arrived(step.pushed, created.document.id)
+        self._indexing[created.document.id] = pushed
+        self.outcome.sent += 1
+        self._show.file(step.file.path, "sent")
+
+    async def watch(self, waits: Iterable[Step], sending: Sequence[asyncio.Task[None]]) -> None:
+        """Look how far the indexing is, until it is through."""
+        for step in waits:
+            self._indexing[step.pushed.document_id or ""] = step.pushed
+        pause, last = _FIRST_LOOK, time.monotonic()
+        while self._indexing or not all(task.done() for task in sending):
+            await asyncio.sleep(pause)
+            if not self._indexing:
+                last = time.monotonic()
+                continue
+            if await self._look():
+                pause, last = _FIRST_LOOK, time.monotonic()
+            else:
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
+            if all(task.done() for task in sending) and time.monotonic() - last > (self._patience or 0):
+                self._give_up()
+
+    async def _look(self) -> bool:
+        """Whether any document got ready, or failed, since the last look."""
+        pending = dict(self._indexing)  # those that are sent meanwhile are not in the answer
+        documents = {known.id: known for known in await known_documents(self._knowledge, self._dataset_id)}
+        news = False
+        for document_id, pushed in pending.items():
+            known = documents.get(document_id)
+            if known is not None and known.status not in ("completed", "error"):
+                continue
+            news = True
+            del self._indexing[document_id]
+            if known is None:
+                self._fail(pushed.path, "Somebody deleted the document while it was indexed.")
+            elif known.status == "error":
+                self._fail(pushed.path, f"Dify could not index it: {known.error or 'it gave no reason'}")
+            else:
+                await self._ready(pushed)
+        return news
+
+    async def _ready(self, pushed: Pushed) -> None:
+        for document_id in pushed.replaces:
+            await _delete(self._knowledge, self._dataset_id, document_id)
+        self._state.done(pushed)
+        self.outcome.indexed += 1
+        self._show.file(pushed.path, "indexed")
+
+    def _give_up(self) -> None:
+        for pushed in self._indexing.values():
+            self._fail(
+                pushed.path,
+                f"Dify has not indexed it, and finished nothing else for {self._patience:g} s; the same "
+                "command goes on waiting. Is Dify's worker running?",
+            )
+        self._indexing.clear()
+
+    def _fail(self, path: str, why: str) -> None:
+        self.outcome.failures[path] = why
+        self._show.file(path, "failed", why)
+
+
+async def _delete(knowledge: AsyncKnowledge, dataset_id: str, document_id: str) -> None:
+    with suppress(NotFoundError):  # gone is what it should be
+        await knowledge.documents.delete(dataset_id, document_id)
+
+
+def _first(errors: BaseExceptionGroup[DifyError]) -> DifyError:
+    for error in errors.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("a group of exceptions is never empty")
