@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import click
 import typer.main
 from pydantic import BaseModel
 from typer.core import TyperArgument, TyperGroup, TyperOption
@@ -157,23 +158,36 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
+def commands(group: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """The commands, those of a group behind its name: `kb push`."""
+    if not isinstance(group, TyperGroup):
+        yield name, group
+        return
+    for inner, command in group.commands.items():
+        yield from commands(command, f"{name} {inner}".strip())
+
+
 def cli_page() -> str:
     """The commands of docs/cli.md."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup), "several commands make a group"
     lines: list[str] = []
-    for name, command in group.commands.items():
-        arguments = [
-            f"[{param.name.upper()}]" for param in command.params if isinstance(param, TyperArgument)
-        ]
+    for name, command in commands(typer.main.get_command(app), ""):
+        params = [param for param in command.params if isinstance(param, TyperArgument)]
+        arguments = [usage_of(param) for param in params]
         usage = " ".join(["opendify", name, *arguments, "[OPTIONS]" if command.params else ""]).strip()
         lines += [f"## `{usage}`", "", *textwrap.dedent(command.help or "").splitlines(), ""]
-        options = [param for param in command.params if isinstance(param, TyperOption)]
-        for option in options:
-            shown = f" Default: `{option.default}`." if option.default not in (None, False) else ""
-            lines.append(f"- `{', '.join(option.opts)}`: {option.help}{shown}")
-        lines += [""] if options else []
+        told = [f"- `{usage_of(param)}`: {param.help}" for param in params if param.help]
+        for option in (param for param in command.params if isinstance(param, TyperOption)):
+            shown = f" Default: `{option.default}`." if option.default not in (None, False, True) else ""
+            names = ", ".join([*option.opts, *option.secondary_opts])
+            told.append(f"- `{names}`: {option.help}{shown}")
+        lines += [*told, ""] if told else []
     return "\n".join(lines)
+
+
+def usage_of(argument: TyperArgument) -> str:
+    """An argument as it stands in the usage line: `DIR`, `[MODEL]`, `[DOCUMENTS]...`."""
+    name = argument.metavar or (argument.name or "").upper()
+    return f"{name if argument.required else f'[{name}]'}{'...' if argument.nargs == -1 else ''}"
 
 
 APPS = {

@@ -18,7 +18,6 @@ from rich.table import Table
 from rich.text import Text
 
 from opendify import Dify
-from opendify._fold import WorkflowFold
 from opendify.cli.options import UsageError
 from opendify.cli.terminal import plain
 from opendify.types import (
@@ -127,18 +126,17 @@ def follow(dify: Dify, inputs: Mapping[str, object], user: str, nodes: Nodes) ->
 
     Raises `WorkflowFailedError`, and the errors of a stream.
     """
-    fold, task_id = WorkflowFold(), ""
+    task_id = ""
     try:
         with nodes, dify.workflows.stream(inputs=inputs, user=user) as events:
             for event in events:
                 task_id = event.task_id or task_id
-                fold.take(event)
                 nodes.take(event)
+            return events.reply()
     except KeyboardInterrupt:
         if task_id:
             dify.workflows.stop(task_id, user=user)
         raise
-    return fold.reply()
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, TypedDict, get_args
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ from opendify.cli.kb.show import Bars
 from opendify.cli.kb.state import STATE_FILE, State
 from opendify.cli.options import ConfigFile, EnvFile, UsageError, load_settings
 from opendify.cli.terminal import plain
-from opendify.types import Dataset
+from opendify.types import Dataset, RetrievalModel, SearchMethod
 
 kb = typer.Typer(no_args_is_help=True, help="Fill the knowledge of a Dify, and look into it.")
 out = Console(highlight=False)
@@ -220,15 +220,18 @@ def search(
     dataset: Annotated[str, typer.Argument(help="Name or id of the dataset.")],
     query: Annotated[str, typer.Argument(help="What to look for, 250 characters at most.")],
     top_k: Annotated[int, typer.Option(help="Passages to find, at most.", min=1, max=100)] = 5,
+    method: Annotated[
+        SearchMethod | None, typer.Option(help="How to search; by default as the dataset is set up.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all that Dify tells, a line each.")] = False,
     env_file: EnvFile = None,
     config: ConfigFile = None,
 ) -> None:
     """Find passages of a dataset, as an app would. The exit code is 1 if there are none."""
     with _knowledge(env_file, config) as knowledge:
-        found = knowledge.datasets.retrieve(
-            _existing(knowledge, dataset).id, query=query, retrieval_model={"top_k": top_k}
-        )
+        named = knowledge.datasets.get(_existing(knowledge, dataset).id)
+        how: RetrievalModel = {"search_method": method or _usual_method(named), "top_k": top_k}
+        found = knowledge.datasets.retrieve(named.id, query=query, retrieval_model=how)
     for record in found.records:
         if as_json:
             sys.stdout.write(record.model_dump_json() + "\n")
@@ -237,6 +240,14 @@ def search(
             out.print(f"{record.score or 0:.3f}  {plain(name)}", style="bold", markup=False, soft_wrap=True)
             _say(record.segment.content)
     raise typer.Exit(0 if found.records else 1)
+
+
+def _usual_method(dataset: Dataset) -> SearchMethod:
+    """How a dataset is set up to be searched. One that is indexed as "economy" has no vectors."""
+    if dataset.indexing_technique == "economy":
+        return "keyword_search"
+    told = dataset.retrieval_model_dict.search_method if dataset.retrieval_model_dict else None
+    return next((method for method in get_args(SearchMethod) if method == told), "semantic_search")
 
 
 @kb.command("rm")

@@ -57,14 +57,8 @@ class Show(Protocol):
 async def known_documents(knowledge: AsyncKnowledge, dataset_id: str) -> list[Known]:
     """All documents of a dataset."""
     return [
-        Known(
-            document.id,
-            document.name,
-            document.indexing_status,
-            document.created_at or 0,
-            document.error or "",
-        )
-        async for document in knowledge.documents.list(dataset_id, limit=100)
+        Known(found.id, found.name, found.indexing_status or "", found.created_at or 0, found.error or "")
+        async for found in knowledge.documents.list(dataset_id, limit=100)
     ]
 
 
