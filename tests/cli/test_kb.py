@@ -184,14 +184,27 @@ def test_a_push_that_is_killed_goes_on_where_it_was(
 def test_a_push_that_does_not_wait_is_finished_by_the_next_one(
     opendify: Run, knowledge: Knowledge, variables: dict[str, str], folder: Path
 ) -> None:
+    assert opendify(*PUSH, "--no-wait", **variables).stdout == "3 sent, 0 indexed, 0 unchanged.\n"
+    again = opendify(*PUSH, **variables)
+    assert again.returncode == 0
+    assert again.stdout.startswith("0 sent, ")
+    assert documents(knowledge) == ALL
+
+
+def test_a_changed_file_takes_the_place_of_a_document_that_is_switched_off(
+    opendify: Run, knowledge: Knowledge, variables: dict[str, str], folder: Path
+) -> None:
     opendify(*PUSH, **variables)
-    (folder / "guide.md").write_text("New.", "utf-8")
     (handbook,) = knowledge.datasets.list()
+    (old,) = (found.id for found in knowledge.documents.list(handbook.id) if found.name == "guide.md")
+    knowledge.documents.set_status(handbook.id, "disable", document_ids=[old])
+    (folder / "guide.md").write_text("New.", "utf-8")
     assert opendify(*PUSH, "--no-wait", **variables).stdout == "1 sent, 0 indexed, 2 unchanged.\n"
-    assert len(list(knowledge.documents.list(handbook.id))) == 4, (
-        "the old version stays while the new is made"
+    listed = list(knowledge.documents.list(handbook.id))
+    assert len(listed) == 4, "Dify does not put it in its place by itself"
+    eventually(
+        lambda: all(one.indexing_status == "completed" for one in knowledge.documents.list(handbook.id))
     )
-    eventually(lambda: all(d.indexing_status == "completed" for d in knowledge.documents.list(handbook.id)))
     assert opendify(*PUSH, **variables).stdout == "0 sent, 1 indexed, 2 unchanged.\n"
     assert documents(knowledge) == ALL
 
@@ -231,8 +244,8 @@ def test_in_a_terminal_two_bars_show_how_far_it_is(
         assert process.wait(SECONDS) == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
     size = sum((folder / path).stat().st_size for path in ("guide.md", "api/users.md", "api/中文.txt"))
-    assert re.search(rf"Sending +\S+ +100% +{size}/{size} bytes", plain)
-    assert re.search(r"Indexing +\S+ +100% +3/3 documents", plain)
+    assert re.search(rf"Sending +\S+ +100% +{size}/{size} +bytes", plain)
+    assert re.search(r"Indexing +\S+ +100% +3/3 +documents", plain)
 
 
 # list, search, rm
@@ -284,7 +297,7 @@ def test_documents_and_datasets_are_deleted_only_when_asked_for_twice(
         (["list", "Nothing"], {}, "There is no dataset 'Nothing'; see: opendify kb list"),
         (["search", "Nothing", "x"], {}, "There is no dataset 'Nothing'"),
         (["rm", "Nothing", "--yes"], {}, "There is no dataset 'Nothing'"),
-        (["push", "nowhere", "--dataset", "x"], {}, "Directory 'nowhere' does not exist"),
+        (["push", "nowhere", "--dataset", "x"], {}, "'nowhere' does not exist"),
         (["push", "docs"], {}, "Missing option '--dataset'"),
     ],
 )

@@ -88,8 +88,8 @@ def push_folder(
     """Push a folder into a dataset: what is new or changed since last time is sent, and indexed.
 
     The folder may be pushed as often as you like, and a push that was killed goes on with the next one. A
-    file's new version takes the place of the old one only when it can be searched. Every file that fails is
-    told with the reason; the exit code is then 1.
+    changed file takes the place of its document. Every file that fails is told with the reason; the exit
+    code is then 1.
     """
     order = Order(
         folder,

@@ -49,8 +49,9 @@ def plan(files: Iterable[LocalFile], before: Mapping[str, Pushed], documents: It
 
     - A file is sent if its content is not the one that was pushed, if its document is not in Dify any more,
       or if Dify failed to index it. Documents that it takes the place of are named in `replaces`: they are
-      only deleted when the new one can be searched. (Dify has an operation to update a document, but 1.12.1
-      never finishes it.)
+      deleted when the new one can be searched. (Mostly there are none: Dify puts a file in the place of an
+      enabled document of the same name by itself. Its operation to update a document is not used, because
+      1.12.1 never finishes it.)
     - A document of the same name that nobody here pushed is replaced too, so that nothing is there twice.
     - A file that was on its way when the last push was killed counts as arrived if Dify has a document of its
       name that was not there before.

@@ -142,19 +142,13 @@ class _Push:
 
     async def _send(self, step: Step) -> None:
         self._state.begin(step.pushed)
-        seen = 0
-
-        def progress(sent: int, total: int | None) -> None:
-            nonlocal seen
-            self._show.bytes_sent(sent - seen)
-            seen = sent
-
         created = await self._knowledge.documents.create_by_file(
-            self._dataset_id, self._folder / step.file.path, name=step.pushed.name, on_progress=progress
+            self._dataset_id, self._folder / step.file.path, name=step.pushed.name
         )
         pushed = self._state.arrived(step.pushed, created.document.id)
         self._indexing[created.document.id] = pushed
         self.outcome.sent += 1
+        self._show.bytes_sent(step.file.size)
         self._show.file(step.file.path, "sent")
 
     async def watch(self, waits: Iterable[Step], sending: Sequence[asyncio.Task[None]]) -> None:

@@ -88,8 +88,9 @@ class State:
         self._keep(pushed)
 
     def arrived(self, pushed: Pushed, document_id: str) -> Pushed:
-        """Dify has taken the file, and given the document an id."""
-        pushed = replace(pushed, document_id=document_id)
+        """Dify has taken the file. The document's id may be that of one whose place it took by itself."""
+        replaces = tuple(old for old in pushed.replaces if old != document_id)
+        pushed = replace(pushed, document_id=document_id, replaces=replaces)
         self._keep(pushed)
         return pushed
 
