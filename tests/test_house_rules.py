@@ -28,7 +28,7 @@ IO_MODULES = {
     "multiprocessing": ("gateway/server.py",),
     "requests": (),
     "socket": ("gateway/server.py", "simulator", "cli", *TRANSPORTS),
-    "sqlite3": ("gateway/store",),
+    "sqlite3": ("gateway/store", "cli/kb/state.py"),
     "subprocess": (),
     "threading": ("gateway/store", "simulator"),
     "urllib.request": (),
@@ -45,7 +45,7 @@ FILE_ROOMS = (
     "cli",
 )
 TASK_CALLS = {".create_task", ".ensure_future", ".run_coroutine_threadsafe", ".start_soon"}
-TASK_ROOMS = ("_waiting.py", "gateway", "simulator")
+TASK_ROOMS = ("_waiting.py", "gateway", "simulator", "cli/kb/push.py")
 
 # In any tracked file, the recorded traffic and this list aside.
 FORBIDDEN_TEXT = {
