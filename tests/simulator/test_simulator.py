@@ -118,6 +118,9 @@ async def test_every_app_tells_about_itself_and_answers(behaviour: str) -> None:
                 events = await app.events("What is Dify?", **more)
                 assert events, spec.nickname
                 ends = [name for name in names(events) if not name.startswith("tts")]
+                if spec.nickname in ("review", "approval"):
+                    assert ends[-1] == "workflow_paused"
+                    continue
                 assert ends[-1] in ("message_end", "workflow_finished")
                 assert ends[-1] == _LAST[behaviour].get(spec.mode, ends[-1])
         assert {spec.mode for spec in dify.apps} >= {

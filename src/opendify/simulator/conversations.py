@@ -10,6 +10,7 @@ from uuid import uuid4
 from opendify.simulator.conversation_variables import ConversationVariable
 from opendify.simulator.errors import not_exists
 from opendify.simulator.files import File
+from opendify.simulator.forms import Form
 from opendify.simulator.model import Said, Usage
 
 NO_PARENT = "00000000-0000-0000-0000-000000000000"
@@ -71,6 +72,7 @@ class Message:
     files: list[MessageFile] = field(default_factory=lambda: list[MessageFile]())
     retriever_resources: list[dict[str, object]] = field(default_factory=lambda: list[dict[str, object]]())
     feedback: Feedback | None = None
+    forms: list[Form] = field(default_factory=lambda: list[Form]())
     usage: Mapping[str, object] = field(default_factory=lambda: Usage().json(0.0))
 
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from opendify.simulator.apps import AppSpec, Behaviour, Field, Moderation, Segment, Tool
 from opendify.simulator.conversation_variables import ConversationVariable
-from opendify.simulator.nodes import LLM, Answer, Assigner, Code, End, Maker, Start, Template
+from opendify.simulator.nodes import (
+    LLM,
+    Answer,
+    Assigner,
+    Code,
+    End,
+    FormInput,
+    HumanInput,
+    Maker,
+    Start,
+    Template,
+    UserAction,
+)
 
 CURRENT_TIME = Tool(
     "current_time",
@@ -29,14 +41,73 @@ _FORM = (
 
 
 def default_apps(behaviour: Behaviour = "1.12") -> tuple[AppSpec, ...]:
-    """The apps of a simulator that is told of none. New Agent apps there are in behaviour 1.16 only.
+    """The apps of a simulator that is told of none. New Agents and forms there are in behaviour 1.16 only.
 
     >>> [app.title for app in default_apps("1.16") if app.mode == "agent"]
     ['Simulated New Agent']
     """
-    new_agent = AppSpec("new-agent", "agent", tools=(CURRENT_TIME,))
-    return (*_APPS, new_agent) if behaviour == "1.16" else _APPS
+    return (*_APPS, *_NEWER) if behaviour == "1.16" else _APPS
 
+
+_REVIEW = HumanInput(
+    "Draft: {{#llm.text#}}\n\nRemark: {{#$output.remark#}}",
+    inputs=(
+        FormInput("remark", default="Looks good."),
+        FormInput("tone", "select", options=("kind", "strict")),
+    ),
+    actions=(
+        UserAction("approve", "Approve", "primary"),
+        UserAction(
+            "reject",
+            "Reject",
+            then=(Template("Rejected: {{#review.remark#}}"), End({"result": "tpl.output"})),
+        ),
+    ),
+    id="review",
+    title="Review",
+)
+_APPROVAL = HumanInput(
+    "Shall I send this? {{#llm.text#}}",
+    inputs=(FormInput("remark"),),
+    actions=(
+        UserAction("send", "Send", "primary"),
+        UserAction(
+            "discard", "Discard", then=(Answer("\nDiscarded. {{#approval.remark#}}", id="discarded"),)
+        ),
+    ),
+    after_timeout=(Answer("\nNobody answered.", id="late"),),
+    id="approval",
+    title="Approval",
+)
+
+_NEWER = (
+    AppSpec("new-agent", "agent", tools=(CURRENT_TIME,)),
+    AppSpec(
+        "review",
+        "workflow",
+        name="Simulated Workflow With A Form",
+        form=(Field("text", "paragraph", required=True, max_length=4000),),
+        graph=(
+            Start(),
+            LLM(prompt="{{#start.text#}}"),
+            _REVIEW,
+            Template("Approved: {{#llm.text#}} ({{#review.remark#}})"),
+            End({"result": "tpl.output"}),
+        ),
+    ),
+    AppSpec(
+        "approval",
+        "advanced-chat",
+        name="Simulated Chatflow With A Form",
+        graph=(
+            Start(),
+            LLM(),
+            Answer(id="draft"),
+            _APPROVAL,
+            Answer("\nSent. {{#approval.remark#}}", id="sent"),
+        ),
+    ),
+)
 
 _APPS = (
     AppSpec("chat", "chat", system="You are a helpful assistant."),

@@ -40,6 +40,22 @@ def directives(text: str) -> Directives:
     return asked
 
 
+def dropped(asked: Directives, connection: int) -> tuple[int, Signal] | None:
+    """After how many events the n-th connection to a run is lost, while the run goes on, and how.
+
+    >>> [dropped(Directives("[[drop:3:5:fin]]"), connection) for connection in (1, 2, 3)]
+    [(3, <Signal.FIN: 'fin'>), (5, <Signal.FIN: 'fin'>), None]
+    """
+    if "drop" not in asked:
+        return None
+    *counts, how = asked.text("drop", "3").split(":")
+    if how.isdigit():
+        counts, how = [*counts, how], "rst"
+    if connection > len(counts):
+        return None
+    return int(counts[connection - 1]), Signal.FIN if how == "fin" else Signal.RST
+
+
 def broken(steps: Steps, asked: Directives) -> Steps:
     """The same steps, with the faults that the prompt asks for."""
     if not any(word in asked for word in WORDS):

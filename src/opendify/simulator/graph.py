@@ -7,18 +7,20 @@ the behaviour decides.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from uuid import uuid4
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 
 from opendify.simulator import chat
 from opendify.simulator.errors import invalid
+from opendify.simulator.executions import Execution, Round, assigned, assignment, files_of
 from opendify.simulator.files import File
+from opendify.simulator.forms import Form
 from opendify.simulator.model import Usage, no_usage
-from opendify.simulator.nodes import Agent, Answer, Code, Iteration, Loop, Node
+from opendify.simulator.nodes import Agent, Answer, Code, HumanInput, Iteration, Loop, Node
 from opendify.simulator.saying import Saying
 from opendify.simulator.turns import Steps, Stopped, Turn
 from opendify.simulator.variables import Selector, Variables
-from opendify.simulator.wire import Step, array, error_event
+from opendify.simulator.wire import Signal, Step, array, error_event
 from opendify.simulator.work import Ran, work
 from opendify.simulator.workflow_runs import WorkflowRun
 
@@ -56,30 +58,26 @@ class GraphRun:
         self._chatflow = turn.message is not None
         self._run = WorkflowRun(
             id=turn.run_id,
+            task_id=turn.task_id,
+            message_id=turn.message_id,
             user=turn.user,
             user_id=turn.user_id,
             workflow_id=turn.spec.workflow_id,
             inputs=self._plain({**turn.inputs, **self.system(started=False)}),
-            logged=not self._chatflow,
         )
         turn.workflow_runs[self._run.id] = self._run
+        self._ahead: deque[Node] = deque()
 
     # the run
 
     def steps(self) -> Steps:
         """From workflow_started to the last event."""
-        reason = {"reason": "initial"} if self.turn.behaviour == "1.16" else {}
-        started = {
-            "id": self.turn.run_id,
-            "workflow_id": self._spec.workflow_id,
-            "inputs": self._run.inputs,
-            "created_at": self._run.created_at,
-            **reason,
-        }
-        yield 0.0, self._event("workflow_started", started)
+        reason = "initial" if self.turn.behaviour == "1.16" else None
+        yield 0.0, self._event("workflow_started", self._run.started(reason))
+        self._ahead.extend(self._spec.nodes)
         try:
-            for node in self._spec.nodes:
-                yield from self._one(node)
+            while self._ahead:
+                yield from self._one(self._ahead.popleft())
         except Stopped:
             yield from self._stopped()
         except _Failed as failure:
@@ -156,9 +154,10 @@ class GraphRun:
             ids = {"task_id": self.turn.task_id, "workflow_run_id": run.id}
             self.turn.reply = {**ids, "data": {**ended, **times}}
         by = {"created_by": {"id": self.turn.user_id, "user": self.turn.user}}
-        files = [self.turn.files.plain(file) for file in _files(outputs) if not self._chatflow]
+        files = [self.turn.files.plain(file) for file in files_of(outputs) if not self._chatflow]
         exceptions = {"exceptions_count": run.exceptions_count}
-        return self._event("workflow_finished", {**ended, **by, **times, **exceptions, "files": files})
+        run.finished = {**ended, **by, **times, **exceptions, "files": files}
+        return self._event("workflow_finished", run.finished)
 
     def _message_end(self, answer: str, usage: Usage | None) -> bytes:
         seconds = self.turn.seconds
@@ -179,11 +178,13 @@ class GraphRun:
                 return self._iteration(node)
             case Loop():
                 return self._loop(node)
+            case HumanInput():
+                return self._human_input(node)
             case _:
                 return self._node(node)
 
     def _node(self, node: Node) -> Steps:
-        shown = _Shown(node)
+        shown = Execution(node)
         yield 0.0, self._node_started(shown)
         ran = yield from work(self, node)
         self.variables.keep(node.id, ran.outputs)
@@ -194,7 +195,9 @@ class GraphRun:
         if ran.status == "failed":
             raise _Failed(ran.error)
 
-    def _inner(self, shown: _Shown, ran: Ran, says: tuple[tuple[Selector, str], ...] = ()) -> Iterator[Step]:
+    def _inner(
+        self, shown: Execution, ran: Ran, says: tuple[tuple[Selector, str], ...] = ()
+    ) -> Iterator[Step]:
         """A node inside an iteration or a loop."""
         yield 0.0, self._node_started(shown)
         for where, text in says:
@@ -203,39 +206,42 @@ class GraphRun:
 
     def _iteration(self, node: Iteration) -> Steps:
         numbers = [item for item in array(self.variables.get(node.over)) or [] if isinstance(item, int)]
-        round_ = _Round(node, {"iteration_length": len(numbers)}, {"iterator_selector": numbers})
+        round_ = Round(node, {"iteration_length": len(numbers)}, {"iterator_selector": numbers})
         output: list[object] = []
+        shown = Execution(node)
+        self._run.nodes.append(shown.record)
         yield 0.0, self._event("iteration_started", round_.started())
         for index, number in enumerate(numbers):
             yield 0.0, self._event("iteration_next", round_.next(index))
             result = [factor * number for factor in node.factors]
             place = {"iteration_id": node.id, "iteration_index": index}
             ran = Ran({"result": result}, {"arg1": number}, execution_metadata=place)
-            yield from self._inner(_Shown(node.inner, iteration_id=node.id), ran)
+            yield from self._inner(Execution(node.inner, iteration_id=node.id), ran)
             output += result
         self.variables.keep(node.id, {"output": output})
         durations = {"iteration_duration_map": {str(at): 0.0 for at in range(len(numbers))}}
         completed = round_.completed({"output": output}, durations, steps=len(numbers))
+        shown.finish("succeeded")
         yield 0.0, self._event("iteration_completed", completed)
         self.saying.unlock()
         yield from self.saying.flush()
 
     def _loop(self, node: Loop) -> Steps:
-        round_ = _Round(node, {"loop_length": node.count}, {"loop_count": node.count, "i": 0})
+        round_ = Round(node, {"loop_length": node.count}, {"loop_count": node.count, "i": 0})
+        shown = Execution(node)
+        self._run.nodes.append(shown.record)
         yield 0.0, self._event("loop_started", round_.started())
         for index in range(node.rounds):
             i, place = index + 1, {"loop_id": node.id, "loop_index": index}
             if index:
                 yield 0.0, self._event("loop_next", round_.next(index, {"pre_loop_output": {}}))
             assigner = Code(id=node.assigner_id, title="Variable Assigner")
-            assigned = Ran(
-                inputs=_assignment(node), process_data=_assigned(node, i), execution_metadata=place
-            )
+            set_ = Ran(inputs=assignment(node), process_data=assigned(node, i), execution_metadata=place)
             says = (((node.id, "i"), str(i)), ((node.answer_id, "answer"), "\n"))
-            yield from self._inner(_Shown(assigner, kind="assigner", loop_id=node.id), assigned, says)
+            yield from self._inner(Execution(assigner, kind="assigner", loop_id=node.id), set_, says)
             answered = Ran({"answer": f"{i}\n", "files": list[object]()}, execution_metadata=place)
             answer = Answer(id=node.answer_id, title="Answer 2")
-            yield from self._inner(_Shown(answer, loop_id=node.id), answered)
+            yield from self._inner(Execution(answer, loop_id=node.id), answered)
         self.variables.keep(node.id, {"i": node.rounds})
         rounds = range(node.rounds)
         durations = {
@@ -244,9 +250,100 @@ class GraphRun:
             "loop_variable_map": {str(at): {"i": at + 1} for at in rounds},
         }
         outputs = {"i": node.rounds, "loop_round": node.rounds}
+        shown.finish("succeeded")
         yield 0.0, self._event("loop_completed", round_.completed(outputs, durations, steps=node.count))
         self.saying.unlock()
         yield from self.saying.flush()
+
+    def _human_input(self, node: HumanInput) -> Steps:
+        shown = Execution(node)
+        yield 0.0, self._node_started(shown)
+        names = [wanted.output_variable_name for wanted in node.inputs]
+        self.variables.keep("$output", {name: "{{#$output." + name + "#}}" for name in names})
+        form = Form(
+            node,
+            self._spec.id,
+            self.turn.task_id,
+            self._run.id,
+            content=self.variables.fill(node.form_content),
+            defaults={
+                wanted.output_variable_name: self.variables.fill(wanted.default)
+                for wanted in node.inputs
+                if wanted.default
+            },
+        )
+        yield from self._pause(form)
+        yield 0.0, self._event("workflow_started", self._run.started("resumption"))
+        if form.action is None:
+            form.status = "timeout"
+            branch: Sequence[Node] | None = node.after_timeout
+            expiry = {"node_id": node.id, "node_title": node.title, "expiration_time": int(form.expires_at)}
+            yield 0.0, self._event("human_input_form_timeout", expiry)
+        else:
+            branch = form.action.then
+            self.variables.keep("$output", form.entered)
+            form.filled = self.variables.fill(node.form_content)
+            filled = {**form.submission(), "submitted_data": self._plain(form.entered)}
+            yield 0.0, self._event("human_input_form_filled", filled)
+        action = form.action.id if form.action else ""
+        ran = Ran({**form.entered, "__action_id": action, "__rendered_content": form.filled or form.content})
+        self.variables.keep(node.id, ran.outputs)
+        self.saying.unlock()
+        if branch is not None:
+            self._ahead = deque(branch)
+            self.saying.branch(branch)
+        yield from self.saying.flush()
+        yield 0.0, self._node_finished(shown, ran)
+
+    def _pause(self, form: Form) -> Steps:
+        """Ask for a form, and rest until it is filled in or has expired."""
+        turn, run = self.turn, self._run
+        turn.forms[form.token] = form
+        if turn.message is not None:
+            turn.message.forms.append(form)
+        turn.patience = form.node.timeout
+        run.form, run.status, run.elapsed_time = form, "paused", round(turn.seconds, 6)
+        run.total_tokens = self.usage.total_tokens if self.usage else 0
+        run.paused = {
+            "workflow_run_id": run.id,
+            "paused_nodes": [form.node.id],
+            "outputs": {},
+            "reasons": [{"TYPE": "human_input_required", **form.required()}],
+            "status": "paused",
+            "created_at": run.created_at,
+            "elapsed_time": run.elapsed_time,
+            "total_tokens": run.total_tokens,
+            "total_steps": run.total_steps,
+        }
+        turn.remember(self.saying.answer)
+        turn.reply = self._paused_reply()
+        yield 0.0, self._event("human_input_required", form.required())
+        yield 0.0, self._event("workflow_paused", run.paused)
+        yield 0.0, Signal.PAUSE
+        run.form, run.status = None, "running"
+
+    def _paused_reply(self) -> dict[str, object]:
+        """The blocking answer of a run that waits for a person."""
+        turn, run = self.turn, self._run
+        ids = {"task_id": turn.task_id, "workflow_run_id": run.id}
+        pause = {name: run.paused[name] for name in ("paused_nodes", "reasons")}
+        if turn.message is None or turn.conversation is None:
+            head = {"id": run.id, "workflow_id": run.workflow_id, "status": run.status}
+            ended: dict[str, object] = {**head, "outputs": {}, "error": None}
+            cost = {name: run.paused[name] for name in ("elapsed_time", "total_tokens", "total_steps")}
+            times = {"created_at": run.created_at, "finished_at": None}
+            return {**ids, "data": {**ended, **cost, **times, **pause}}
+        said = {
+            "id": turn.message_id,
+            "mode": self._spec.mode,
+            "conversation_id": turn.conversation.id,
+            "message_id": turn.message_id,
+            "workflow_run_id": run.id,
+            "answer": turn.message.answer,
+            "metadata": chat.metadata(turn, (self.usage or Usage()).json(run.elapsed_time), "workflow"),
+            "created_at": turn.message.created_at,
+        }
+        return {"event": "workflow_paused", **ids, **said, "data": {**said, **run.paused}}
 
     # events
 
@@ -255,20 +352,22 @@ class GraphRun:
             return self.turn.envelope.event(name, workflow_run_id=self.turn.run_id, data=data)
         return self.turn.envelope.event(name, data=data)
 
-    def _node_started(self, shown: _Shown) -> bytes:
+    def _node_started(self, shown: Execution) -> bytes:
         strategy = {"name": "function_calling", "icon": None} if isinstance(shown.node, Agent) else None
         data = {
             **shown.head(),
             "inputs": None,
             "inputs_truncated": False,
-            "created_at": shown.began,
+            "created_at": shown.record.created_at,
             "extras": dict[str, object](),
-            **shown.place,
+            **shown.record.place,
             "agent_strategy": strategy,
         }
+        self._run.nodes.append(shown.record)
         return self._event("node_started", data)
 
-    def _node_finished(self, shown: _Shown, ran: Ran) -> bytes:
+    def _node_finished(self, shown: Execution, ran: Ran) -> bytes:
+        shown.finish(ran.status)
         data = {
             **shown.head(),
             "inputs": self._plain(ran.inputs),
@@ -279,124 +378,14 @@ class GraphRun:
             "outputs_truncated": False,
             "status": ran.status,
             "error": ran.error,
-            "elapsed_time": round(time.perf_counter() - shown.clock, 6),
+            "elapsed_time": shown.record.elapsed_time,
             "execution_metadata": ran.execution_metadata,
-            "created_at": shown.began,
-            "finished_at": int(time.time()),
-            "files": [self.turn.files.plain(file) for file in _files(ran.outputs)],
-            **shown.place,
+            "created_at": shown.record.created_at,
+            "finished_at": shown.record.finished_at,
+            "files": [self.turn.files.plain(file) for file in files_of(ran.outputs)],
+            **shown.record.place,
         }
         return self._event("node_finished", data)
 
     def _plain(self, values: Mapping[str, object]) -> dict[str, object]:
         return {name: self.turn.files.plain(value) for name, value in values.items()}
-
-
-class _Shown:
-    """One execution of a node, as its two events show it."""
-
-    def __init__(
-        self,
-        node: Node,
-        *,
-        kind: str | None = None,
-        iteration_id: str | None = None,
-        loop_id: str | None = None,
-    ) -> None:
-        self.node = node
-        self.began = int(time.time())
-        self.clock = time.perf_counter()
-        self.place = {"iteration_id": iteration_id, "loop_id": loop_id}
-        self._kind = kind or node.type
-        self._id = str(uuid4())
-
-    def head(self) -> dict[str, object]:
-        """What both events begin with."""
-        return {
-            "id": self._id,
-            "node_id": self.node.id,
-            "node_type": self._kind,
-            "title": self.node.title,
-            "index": 1,
-            "predecessor_node_id": None,
-        }
-
-
-class _Round:
-    """An iteration or a loop, as its events show it."""
-
-    def __init__(
-        self, node: Iteration | Loop, length: Mapping[str, int], inputs: Mapping[str, object]
-    ) -> None:
-        self._head = {"id": node.id, "node_id": node.id, "node_type": node.type, "title": node.title}
-        self._length = length
-        self._inputs = {"inputs": inputs, "inputs_truncated": False}
-        self._created = {"created_at": int(time.time())}
-        self._extras = {"extras": dict[str, object]()}
-        self._clock = time.perf_counter()
-
-    def started(self) -> dict[str, object]:
-        """Data of iteration_started and loop_started."""
-        return {**self._head, **self._created, **self._extras, "metadata": self._length, **self._inputs}
-
-    def next(self, index: int, more: Mapping[str, object] | None = None) -> dict[str, object]:
-        """Data of iteration_next and loop_next."""
-        return {**self._head, "index": index, **self._created, **(more or {}), **self._extras}
-
-    def completed(
-        self, outputs: Mapping[str, object], durations: Mapping[str, object], *, steps: int
-    ) -> dict[str, object]:
-        """Data of iteration_completed and loop_completed."""
-        cost = {"total_tokens": 0, "total_price": "0.0", "currency": "USD", **durations}
-        return {
-            **self._head,
-            "outputs": outputs,
-            "outputs_truncated": False,
-            **self._created,
-            **self._extras,
-            **self._inputs,
-            "status": "succeeded",
-            "error": None,
-            "elapsed_time": round(time.perf_counter() - self._clock, 6),
-            "total_tokens": 0,
-            "execution_metadata": cost,
-            "finished_at": int(time.time()),
-            "steps": steps,
-        }
-
-
-def _files(values: Mapping[str, object]) -> Iterator[File]:
-    """The files among some values."""
-    for value in values.values():
-        for item in array(value) or [value]:
-            if isinstance(item, File):
-                yield item
-
-
-def _assignment(node: Loop) -> dict[str, object]:
-    """The inputs of a variable assigner that adds one."""
-    item = {
-        "variable_selector": [node.id, "i"],
-        "input_type": "constant",
-        "operation": "+=",
-        "value": 1,
-    }
-    return {
-        "title": "Variable Assigner",
-        "desc": "",
-        "version": "2",
-        "error_strategy": None,
-        "default_value": None,
-        "retry_config": {"max_retries": 0, "retry_interval": 0, "retry_enabled": False},
-        "items": [item],
-    }
-
-
-def _assigned(node: Loop, value: int) -> dict[str, object]:
-    updated = {
-        "name": "i",
-        "selector": [node.id, "i"],
-        "value_type": "integer",
-        "new_value": value,
-    }
-    return {"i": value, "__updated_variables": [updated]}

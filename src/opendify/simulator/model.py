@@ -178,6 +178,10 @@ _FORMS = {
     "big": ("[[big]] or [[big:BYTES]]", r"\d*"),
     "split": ("[[split:BYTES]] or [[split:BYTES:SECONDS]]", rf"[1-9]\d*(?::{_NUMBER})?"),
     "cut": ("[[cut]] or [[cut:PLACE:HOW]], headers, start or midway, rst or fin", _CUT),
+    "drop": (
+        "[[drop]] or [[drop:EVENTS:EVENTS:HOW]], rst or fin",
+        r"(?:[1-9]\d*(?::[1-9]\d*)*(?::(?:rst|fin))?)?",
+    ),
     "truncate": ("[[truncate]] or [[truncate:start]]", r"(?:start|midway)?"),
     "malformed": (
         "[[malformed:KIND]] or [[malformed:KIND:start]], json, utf8 or html",

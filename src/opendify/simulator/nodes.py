@@ -179,4 +179,78 @@ class Loop:
     type: ClassVar[str] = "loop"
 
 
-Node = Start | LLM | Template | Code | Maker | Retrieval | Agent | Assigner | Answer | End | Iteration | Loop
+@dataclass(frozen=True, slots=True)
+class FormInput:
+    """One field of a human-input form.
+
+    Args:
+        output_variable_name: its name, in the form's text too: `{{#$output.name#}}`.
+        default: what a paragraph begins with: a text, or one variable.
+        options: of a select.
+        allowed_file_types: of a file or file-list.
+        number_limits: files of a file-list.
+    """
+
+    output_variable_name: str
+    type: Literal["paragraph", "select", "file", "file-list"] = "paragraph"
+    default: str = ""
+    options: tuple[str, ...] = ()
+    allowed_file_types: tuple[str, ...] = ("image", "document", "audio", "video")
+    number_limits: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class UserAction:
+    """One button of a human-input form.
+
+    Args:
+        then: the nodes that come after it, instead of those below the form.
+    """
+
+    id: str
+    title: str
+    button_style: Literal["primary", "default", "accent", "ghost"] = "default"
+    then: tuple[Node, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HumanInput:
+    """Waits for a person to fill in a form (behaviour 1.16). Its outputs are what was entered, by name.
+
+    Args:
+        form_content: what the person reads.
+        timeout: seconds that it waits.
+        after_timeout: the nodes that come when nobody has answered by then.
+        web_app: False: it is sent by mail only, so the API has no token for it.
+    """
+
+    form_content: str = "Please review: {{#llm.text#}}"
+    inputs: tuple[FormInput, ...] = ()
+    actions: tuple[UserAction, ...] = (
+        UserAction("approve", "Approve", "primary"),
+        UserAction("reject", "Reject"),
+    )
+    timeout: float = 36 * 3600
+    after_timeout: tuple[Node, ...] = ()
+    web_app: bool = True
+    display_in_ui: bool = True
+    id: str = "human_input"
+    title: str = "Human Input"
+    type: ClassVar[str] = "human-input"
+
+
+Node = (
+    Start
+    | LLM
+    | Template
+    | Code
+    | Maker
+    | Retrieval
+    | Agent
+    | Assigner
+    | Answer
+    | End
+    | Iteration
+    | Loop
+    | HumanInput
+)

@@ -177,6 +177,20 @@ class WorkflowLogQuery(BaseModel):
     limit: Limit = 20
 
 
+class WorkflowEventsQuery(BaseModel):
+    """Query of GET /workflow/{workflow_run_id}/events."""
+
+    include_state_snapshot: bool = False
+    continue_on_pause: bool = False
+
+
+class HumanInputFormSubmitPayload(BaseModel):
+    """Body of POST /form/human_input/{form_token}."""
+
+    inputs: dict[str, object]
+    action: str
+
+
 def validated(payload: type[_Payload], given: Mapping[str, object]) -> _Payload:
     """A request's body or query, checked.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from opendify.simulator.turns import Steps, Stopped, Turn
-from opendify.simulator.wire import PING, Signal
+from opendify.simulator.wire import Signal
 
 _AT_ONCE = 64  # steps that a run takes before the other runs get their turn
 _BREATH = 0.005  # seconds to wait for a slow reader
@@ -33,70 +33,76 @@ class Run:
     """One generation under way.
 
     It is driven by timers, not by a task: a token costs a timer and a write. As in Dify, a run goes on when
-    nobody listens any more.
+    nobody listens any more; it rests while it waits for a person.
 
     Args:
         turn: what is answered.
         steps: its events.
-        listener: who gets them; None for a blocking answer.
         hold: seconds before the first byte may go out (the model works meanwhile).
-        ping: seconds between two pings.
-        opening_ping: begin with one.
-        over: called once, at the end.
+        log: keep all events for those who come later.
+        changed: called when it begins, pauses, goes on and ends.
     """
 
     def __init__(
-        self,
-        turn: Turn,
-        steps: Steps,
-        *,
-        listener: Listener | None,
-        hold: float,
-        ping: float,
-        opening_ping: bool,
-        over: Callable[[Run], None],
+        self, turn: Turn, steps: Steps, *, hold: float, log: bool, changed: Callable[[Run], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.turn = turn
         self.done: asyncio.Future[None] = self._loop.create_future()
+        self.answered = asyncio.Event()
+        """It is through, or waits for a person: a blocking answer can be given."""
+        self.paused = False
+        self.heard_by = 0
+        """How many listeners it has had."""
         self._steps = steps
-        self._listener = listener
-        self._ping = ping
-        self._opening_ping = opening_ping
-        self._over = over
+        self._listeners: dict[Listener, bool] = {}
+        self._log: list[bytes] | None = [] if log else None
+        self._changed = changed
         self._due = self._loop.time()
         self._hold = self._due + hold
         self._next: bytes | Signal = b""
         self._timer: asyncio.Handle | None = None
-        self._ping_timer: asyncio.Handle | None = None
 
     @property
     def over(self) -> bool:
         """Is it through?"""
         return self.done.done()
 
+    def listen(self, listener: Listener, *, through_pauses: bool = False) -> None:
+        """Send somebody all events from now on; with a log, first those that were."""
+        self.heard_by += 1
+        self._listeners[listener] = through_pauses
+        for data in self._log or ():
+            listener.write(data)
+
     def start(self) -> None:
         """Begin to play."""
-        if self._listener is not None:
-            if self._opening_ping:
-                self._listener.write(PING)
-            self._ping_timer = self._loop.call_at(self._hold + self._ping, self._send_ping)
+        self._changed(self)
         self._take()
 
     def stop(self) -> None:
-        """End it as a stop call does: no more tokens, but a proper end."""
-        if self.over:
+        """End it as a stop call does: no more tokens, but a proper end. What rests can't be stopped."""
+        if self.over or self.paused:
             return
         self._cancel()
         self._due = self._loop.time()
         self._take(stopped=True)
 
-    def detach(self) -> None:
-        """The client has gone: play on, to nobody."""
-        self._listener = None
+    def resume(self) -> None:
+        """Go on after a pause: a person has answered, or has taken too long."""
+        if self.over or not self.paused:
+            return
+        self._cancel()
+        self.paused = False
+        self._due = self._loop.time()
+        self._changed(self)
+        self._take()
+
+    def detach(self, listener: Listener | None) -> None:
+        """A client has gone: play on, to the others or to nobody."""
+        if listener is not None:
+            self._listeners.pop(listener, None)
         self.turn.heard = False
-        if self._ping_timer is not None:
-            self._ping_timer.cancel()
 
     def close(self) -> None:
         """Give it up: the simulator ends."""
@@ -111,14 +117,14 @@ class Run:
     def _play(self) -> None:
         """Send what is due, as long as something is."""
         for _ in range(_AT_ONCE):
-            if self._listener is not None and self._listener.full():
+            if any(listener.full() for listener in self._listeners):
                 self._timer = self._loop.call_later(_BREATH, self._play)
                 return
             if isinstance(self._next, Signal):
                 self._signal(self._next)
-            elif self._listener is not None and self._next:
-                self._listener.write(self._next)
-            if self.over or not self._pull():
+            elif self._next:
+                self._write(self._next)
+            if self.over or self.paused or not self._pull():
                 return
             due = max(self._due, self._hold)
             if due > self._loop.time():
@@ -139,16 +145,30 @@ class Run:
         self._due += wait
         return True
 
+    def _write(self, data: bytes) -> None:
+        for listener in self._listeners:
+            listener.write(data)
+        if self._log is not None:
+            self._log.append(data)
+
     def _signal(self, signal: Signal) -> None:
-        if self._listener is not None:
-            self._listener.signal(signal)
+        if signal is Signal.PAUSE:
+            self._pause()
+            return
+        for listener in self._listeners:
+            listener.signal(signal)
         if signal is not Signal.OPEN:
             self._end()
 
-    def _send_ping(self) -> None:
-        if self._listener is not None:
-            self._listener.write(PING)
-            self._ping_timer = self._loop.call_later(self._ping, self._send_ping)
+    def _pause(self) -> None:
+        """Rest until the form that is waited for is submitted, or expires."""
+        self.paused = True
+        for listener in [one for one, through_pauses in self._listeners.items() if not through_pauses]:
+            del self._listeners[listener]
+            listener.signal(Signal.END)
+        self._timer = self._loop.call_later(self.turn.patience, self.resume)
+        self.answered.set()
+        self._changed(self)
 
     def _cancel(self) -> None:
         if self._timer is not None:
@@ -157,11 +177,13 @@ class Run:
     def _end(self, error: Exception | None = None) -> None:
         if self.over:
             return
-        if self._ping_timer is not None:
-            self._ping_timer.cancel()
         self._steps.close()
         if error is None:
             self.done.set_result(None)
         else:
             self.done.set_exception(error)
-        self._over(self)
+        for listener in self._listeners:
+            listener.signal(Signal.END)
+        self._listeners.clear()
+        self.answered.set()
+        self._changed(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from opendify.simulator.nodes import Answer, End, Iteration, Loop, Node
+from opendify.simulator.nodes import Answer, End, HumanInput, Iteration, Loop, Node
 from opendify.simulator.turns import Turn
 from opendify.simulator.variables import Selector, Variables, parts, selector
 from opendify.simulator.wire import Step
@@ -18,7 +18,8 @@ class Saying:
     """The text that a run sends.
 
     As in Dify, a text is sent when all before it is: a plain text at once, a variable when its node has
-    given it, a model's token by token. What stands behind an iteration or a loop waits for its end.
+    given it, a model's token by token. What stands behind an iteration, a loop or a form
+    waits for its end.
 
     Args:
         turn: for the envelope of its events.
@@ -49,8 +50,12 @@ class Saying:
         self._waiting.popleft()
 
     def unlock(self) -> None:
-        """An iteration or a loop is over: what stands behind it may be said."""
+        """An iteration or a loop is over, a form is filled: what stands behind it may be said."""
         self._waiting.remove(None)
+
+    def branch(self, nodes: Sequence[Node]) -> None:
+        """From here the graph goes on with other nodes."""
+        self._waiting = deque(_segments(nodes))
 
     def flush(self) -> Iterator[Step]:
         """Say all that is known by now."""
@@ -89,7 +94,7 @@ def _segments(graph: Sequence[Node]) -> Iterator[_Segment | None]:
     """What will be said; None where an iteration or a loop must be over first."""
     for node in graph:
         match node:
-            case Iteration() | Loop():
+            case Iteration() | Loop() | HumanInput():
                 yield None
             case Answer():
                 for part in parts(node.answer):

@@ -6,7 +6,9 @@ import asyncio
 import re
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import cast
 
 from aiohttp import BodyPartReader, StreamReader, web
@@ -19,8 +21,8 @@ from opendify.simulator.counts import Counts
 from opendify.simulator.errors import NOT_FOUND_PAGE, Page, Refusal, WorkerPage
 from opendify.simulator.operations import ROUTES
 from opendify.simulator.runs import Run
-from opendify.simulator.service import Events, Generation, Part, Reply, Request, Route, Service
-from opendify.simulator.wire import Signal, compact, spaced
+from opendify.simulator.service import App, Events, Following, Generation, Part, Reply, Request, Route, Service
+from opendify.simulator.wire import EVENT_STREAM, PING, Signal, compact, spaced
 
 _KEEP_ALIVE = 2.0  # seconds: gunicorn's, as Dify ships it (measured on 1.12.1)
 _BODY_LIMIT = 128 * 1024 * 1024
@@ -28,7 +30,8 @@ _SLOW = 256 * 1024  # bytes that a reader has not yet taken
 _CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Env, X-Trace-Id, X-Version"}
 _METHODS = "DELETE, GET, OPTIONS, PATCH, POST, PUT"
 _JSON = "application/json"
-_EVENTS = {"Content-Type": "text/event-stream; charset=utf-8"}
+_LAST = b'data: {"event":"workflow_finished"'
+_EVENTS = {"Content-Type": EVENT_STREAM}
 
 
 class Server:
@@ -37,12 +40,14 @@ class Server:
     Args:
         service: what it answers.
         ping: seconds between two pings of a stream.
+        event_log: who takes a run up late gets all its events.
     """
 
-    def __init__(self, service: Service, *, ping: float) -> None:
+    def __init__(self, service: Service, *, ping: float, event_log: bool) -> None:
         self.service = service
         self.port = 0
         self._ping = ping
+        self._event_log = event_log
         self._version = VERSIONS[service.behaviour]
         self._routes = _Routes(service.behaviour)
         self._server = web.Server(
@@ -78,7 +83,8 @@ class Server:
     def counts(self) -> Counts:
         """What was asked so far."""
         return self.service.tally.snapshot(
-            running=len(self.service.runs), open_connections=len(self._server.connections)
+            running=sum(not run.paused for run in self.service.runs.values()),
+            open_connections=len(self._server.connections),
         )
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -97,6 +103,8 @@ class Server:
                 return await self._generate(request, reply)
             if isinstance(reply, Events):
                 return await self._told(request, reply)
+            if isinstance(reply, Following):
+                return await self._follow(request, reply)
         except WorkerPage as page:
             response = _response(Reply(page.body(), page.status, page.content_type), {})
             response.force_close()
@@ -111,27 +119,19 @@ class Server:
         return head | ({"Connection": "keep-alive"} if request.keep_alive else {})
 
     async def _generate(self, request: web.BaseRequest, generation: Generation) -> web.StreamResponse:
-        turn, app, runs = generation.turn, generation.app, self.service.runs
-        stream = _Stream(request) if turn.streaming else None
-
-        def over(run: Run) -> None:
-            app.running -= 1
-            runs.pop(turn.task_id, None)
-            if stream is not None:
-                stream.ready.set()
-
+        turn = generation.turn
         run = Run(
             turn,
             generation.steps,
-            listener=stream,
             hold=generation.hold,
-            ping=self._ping,
-            # An opening ping of graph apps is told of newer Dify.
-            opening_ping=turn.behaviour == "1.16" and bool(turn.spec.nodes),
-            over=over,
+            log=self._event_log and turn.followed,
+            changed=partial(self._changed, generation.app),
         )
-        app.running += 1
-        runs[turn.task_id] = run
+        stream = None
+        if turn.streaming:
+            stream = self._listen(request, run, hold=generation.hold)
+            if turn.followed:  # an opening ping of graph apps is told of newer Dify
+                stream.write(PING)
         run.start()
         try:
             if stream is None:
@@ -139,8 +139,9 @@ class Server:
             return await self._streaming(request, run, stream)
         except (asyncio.CancelledError, ConnectionError):
             self.service.tally.disconnects += 1
-            run.detach()
             raise
+        finally:
+            run.detach(stream)
 
     async def _told(self, request: web.BaseRequest, told: Events) -> web.StreamResponse:
         response = web.StreamResponse(headers=self._head(request) | _EVENTS)
@@ -151,16 +152,52 @@ class Server:
         await response.write_eof()
         return response
 
-    async def _streaming(self, request: web.BaseRequest, run: Run, stream: _Stream) -> web.StreamResponse:
-        response = web.StreamResponse(headers=self._head(request) | _EVENTS)
+    async def _follow(self, request: web.BaseRequest, following: Following) -> web.StreamResponse:
+        run = self.service.runs[following.task_id]
+        stream = _Stream(request, self._ping, faults.dropped(run.turn.asked, run.heard_by + 1), follows=True)
+        for data in following.told:
+            stream.write(data)
+        if following.ends:
+            stream.signal(Signal.END)
+        run.listen(stream, through_pauses=following.through_pauses)
+        try:
+            return await self._streaming(request, run, stream, following.headers)
+        finally:
+            run.detach(stream)
+
+    def _listen(self, request: web.BaseRequest, run: Run, *, hold: float) -> _Stream:
+        stream = _Stream(request, self._ping, faults.dropped(run.turn.asked, 1), hold=hold)
+        run.listen(stream)
+        return stream
+
+    def _changed(self, app: App, run: Run) -> None:
+        """A run has begun, paused, gone on or ended."""
+        task_id = run.turn.task_id
+        if run.over:
+            self.service.runs.pop(task_id, None)
+        else:
+            self.service.runs[task_id] = run
+        if run.over or run.paused:
+            app.running.discard(task_id)
+        else:
+            app.running.add(task_id)
+
+    async def _streaming(
+        self, request: web.BaseRequest, run: Run, stream: _Stream, headers: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={**self._head(request), **_EVENTS, **(headers or {})})
         response.enable_chunked_encoding()
         self.service.tally.open_streams += 1
         try:
             await stream.open(response)
-            await asyncio.shield(run.done)
+            await stream.over.wait()
         finally:
             self.service.tally.open_streams -= 1
+            stream.close()
+        if run.over:
+            run.done.result()
         if stream.ended in (Signal.FIN, Signal.RST):
+            await asyncio.sleep(stream.last_words)
             _cut(request, stream.ended)
             return response
         if not response.prepared:
@@ -169,7 +206,9 @@ class Server:
         return response
 
     async def _blocking(self, request: web.BaseRequest, run: Run) -> web.StreamResponse:
-        await asyncio.shield(run.done)
+        await run.answered.wait()
+        if run.over:
+            run.done.result()
         turn = run.turn
         head = self._head(request)
         if turn.refusal is not None:
@@ -224,38 +263,66 @@ class Server:
 
 
 class _Stream:
-    """A streamed reply: the listener of a run.
+    """A streamed reply: a listener of a run.
 
     As under gunicorn, the status goes out with the first event. From then on each event is written to the
     transport as one HTTP chunk, without a task switch.
+
+    Args:
+        ping: seconds between two pings.
+        drop: after how many events the connection is lost, and how.
+        hold: seconds before the run may say anything.
+        follows: it was taken up later, so it ends with the run's own end.
     """
 
-    def __init__(self, request: web.BaseRequest) -> None:
-        self.ready = asyncio.Event()
-        """There is something to send, or it is over."""
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        ping: float,
+        drop: tuple[int, Signal] | None,
+        *,
+        hold: float = 0.0,
+        follows: bool = False,
+    ) -> None:
+        self.over = asyncio.Event()
         self.ended: Signal | None = None
+        self.last_words = 0.0
+        """Seconds for what was sent to arrive before the connection is cut."""
         self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._ping = ping
+        self._pinger = self._loop.call_later(hold + ping, self._send_ping)
+        self._left, self._how = drop or (-1, Signal.END)
+        self._follows = follows
+        self._ready = asyncio.Event()
         self._transport: asyncio.WriteTransport | None = None
         self._early: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        if self._transport is None:
-            self._early.append(data)
-            self.ready.set()
-        else:
-            self._transport.write(b"%X\r\n%b\r\n" % (len(data), data))
+        if self.ended is not None:
+            return
+        self._send(data)
+        if data is PING:
+            return
+        self._left -= 1
+        if self._left == 0:
+            self.last_words = faults.ARRIVAL
+            self.signal(self._how)
+        elif self._follows and data.startswith(_LAST):
+            self.signal(Signal.END)
 
     def signal(self, signal: Signal) -> None:
-        if signal is not Signal.OPEN:
+        if signal is not Signal.OPEN and self.ended is None:
             self.ended = signal
-        self.ready.set()
+            self.over.set()
+        self._ready.set()
 
     def full(self) -> bool:
         return self._transport is not None and self._transport.get_write_buffer_size() > _SLOW
 
     async def open(self, response: web.StreamResponse) -> None:
         """Send the status, and what there is by then; from now on write straight to the transport."""
-        await self.ready.wait()
+        await self._ready.wait()
         if self.ended is not None and not self._early:
             return
         await response.prepare(self._request)
@@ -267,7 +334,23 @@ class _Stream:
         # Typed as any transport; that of a TCP connection can be written to.
         self._transport = cast("asyncio.WriteTransport", transport)
         for data in others:
-            self.write(data)
+            self._send(data)
+
+    def close(self) -> None:
+        """Send no more pings."""
+        self._pinger.cancel()
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is None:
+            self._early.append(data)
+            self._ready.set()
+        else:
+            self._transport.write(b"%X\r\n%b\r\n" % (len(data), data))
+
+    def _send_ping(self) -> None:
+        if self.ended is None:
+            self._send(PING)
+        self._pinger = self._loop.call_later(self._ping, self._send_ping)
 
 
 class _Routes:

@@ -13,6 +13,7 @@ from opendify.simulator.conversations import Conversations, Message
 from opendify.simulator.counts import Tally
 from opendify.simulator.errors import Refusal, not_exists, unauthorized
 from opendify.simulator.files import Files
+from opendify.simulator.forms import Form
 from opendify.simulator.knowledge.workspace import Workspace
 from opendify.simulator.runs import Run
 from opendify.simulator.turns import Steps, Turn
@@ -103,8 +104,8 @@ class App:
         """Of all its users, by id, in the order in which they began."""
         self.end_users: dict[str, EndUser] = {}
         """By Dify's own id."""
-        self.running = 0
-        """Its runs that are under way."""
+        self.running: set[str] = set()
+        """Task ids of its runs that are under way."""
 
     def user_id(self, user: str) -> str:
         """Dify's own id of a user of this app, who is now known to it."""
@@ -148,6 +149,24 @@ class Generation:
     hold: float
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A reply that is the events of a run that is under way, or waits for a person.
+
+    Args:
+        task_id: of the run.
+        told: what the reader is told first.
+        ends: with that it is over.
+        through_pauses: it does not end when the run pauses.
+    """
+
+    task_id: str
+    told: Sequence[bytes]
+    ends: bool
+    through_pauses: bool
+    headers: Mapping[str, str]
+
+
 class Service:
     """All apps of one simulated Dify.
 
@@ -174,7 +193,9 @@ class Service:
         self.files = Files(TENANT_ID, behaviour)
         self.tally = Tally()
         self.runs: dict[str, Run] = {}
-        """Runs that are under way, by task id."""
+        """Runs that are under way or wait for a person, by task id."""
+        self.forms: dict[str, Form] = {}
+        """Forms that runs waited or wait for, by token."""
         self._apps = {spec.app_key: App(spec) for spec in apps}
         self._workspaces = workspaces
 
@@ -215,7 +236,7 @@ def _token(request: Request) -> str:
     return token.strip()
 
 
-Operation = Callable[[Service, Request], "Reply | Generation | Events"]
+Operation = Callable[[Service, Request], Reply | Generation | Events | Following]
 
 
 @dataclass(frozen=True, slots=True)

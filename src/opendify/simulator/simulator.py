@@ -14,6 +14,7 @@ from opendify.simulator.counts import Counts
 from opendify.simulator.defaults import default_apps
 from opendify.simulator.knowledge.models import MODELS, Model
 from opendify.simulator.knowledge.workspace import Workspace
+from opendify.simulator.nodes import HumanInput
 from opendify.simulator.server import Server
 from opendify.simulator.service import Service
 
@@ -36,10 +37,12 @@ class Simulator:
         ping: seconds between two pings of a stream.
         dataset_key: the key of the knowledge base.
         indexing_seconds: what indexing a document takes.
+        event_log: in behaviour 1.16: who takes a run's events up late gets all of them again, as from a Dify
+            that keeps them in Redis streams; else only those that are still to come.
 
     Raises:
         OSError: on entering, if the port is taken.
-        ValueError: two apps have one nickname, or one key.
+        ValueError: two apps have one nickname, or one key; an app has a node that the behaviour has not.
 
     >>> with Simulator(pace=0) as dify:
     ...     dify.keys["workflow"], dify.counts().calls
@@ -58,11 +61,18 @@ class Simulator:
         ping: float = 10.0,
         dataset_key: str = "dataset-sim",
         indexing_seconds: float = 0.2,
+        event_log: bool = False,
     ) -> None:
         self.apps = tuple(default_apps(behaviour) if apps is None else apps)
         for what in ("nickname", "app_key"):
             if len({getattr(app, what) for app in self.apps}) < len(self.apps):
                 raise ValueError(f"Two apps of a simulator have the same {what}; each needs its own.")
+        for app in self.apps:
+            if behaviour == "1.12" and any(isinstance(node, HumanInput) for node in app.nodes):
+                raise ValueError(
+                    f"App {app.nickname!r} has a HumanInput node, which Dify 1.12 does not know; "
+                    "take it out, or take behaviour='1.16'."
+                )
         self._behaviour: Behaviour = behaviour
         self._pace = pace
         self._host = host
@@ -71,6 +81,7 @@ class Simulator:
         self._ping = ping
         self._dataset_key = dataset_key
         self._indexing_seconds = indexing_seconds
+        self._event_log = event_log
         self._server: Server | None = None
         self._thread: _Thread | None = None
 
@@ -123,7 +134,7 @@ class Simulator:
                 self.empty_dataset_key: self._workspace(()),
             },
         )
-        server = Server(service, ping=self._ping)
+        server = Server(service, ping=self._ping, event_log=self._event_log)
         await server.start(self._host, self._port)
         self._server = server
         return self

@@ -13,6 +13,7 @@ from opendify.simulator.apps import AppSpec, Behaviour
 from opendify.simulator.conversations import Conversation, Message, MessageFile
 from opendify.simulator.errors import Refusal
 from opendify.simulator.files import File, Files, red_square
+from opendify.simulator.forms import Form
 from opendify.simulator.model import FAILURES, Directives, Prompt, Said, Script, write
 from opendify.simulator.wire import Envelope, Step, array
 from opendify.simulator.workflow_runs import WorkflowRun
@@ -45,6 +46,7 @@ class Turn:
         conversation: None for completion and workflow apps.
         message: the turn as it will be remembered; None for workflow apps.
         workflow_runs: those of the app, by id; the run of a graph is added.
+        forms: those of all runs, by token; the forms of this run are added.
         annotation: the owner's answer to this question.
         history: the earlier turns.
         streaming: False for a blocking answer.
@@ -66,6 +68,7 @@ class Turn:
     conversation: Conversation | None
     message: Message | None
     workflow_runs: dict[str, WorkflowRun]
+    forms: dict[str, Form]
     annotation: Annotation | None = None
     history: tuple[Said, ...] = ()
     streaming: bool = True
@@ -79,6 +82,14 @@ class Turn:
     """The blocking answer, when the run is through."""
     refusal: Refusal | None = None
     """Instead of it: how the run failed."""
+
+    patience: float = 0.0
+    """Seconds for which a run that pauses waits."""
+
+    @property
+    def followed(self) -> bool:
+        """Can others take its events up, and does it matter to nobody whether its client has gone?"""
+        return self.behaviour != "1.12" and bool(self.spec.nodes)
 
     @cached_property
     def run_id(self) -> str:
@@ -103,7 +114,7 @@ class Turn:
         else:
             fields = {"conversation_id": self.conversation.id} if self.conversation else {}
             fields |= {"message_id": self.message.id, "created_at": self.message.created_at}
-        return Envelope({**fields, "task_id": self.task_id}, silent=not self.streaming)
+        return Envelope({**fields, "task_id": self.task_id}, silent=not (self.streaming or self.followed))
 
     def script(
         self,
@@ -174,7 +185,7 @@ class Turn:
     def remember(self, answer: str) -> None:
         """Keep the answer. Of a stream that nobody followed to its end nothing is kept (Dify 1.12.1)."""
         if self.message is not None:
-            self.message.answer = answer if self.heard or not self.streaming else ""
+            self.message.answer = answer if self.heard or self.followed or not self.streaming else ""
         if self.conversation is not None:
             self.conversation.updated_at = int(time.time())
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import cast
 
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 PING = b"event: ping\n\n"  # the whole event: no data line, no id
 
 _text = json.JSONEncoder(ensure_ascii=False).encode
@@ -27,6 +28,8 @@ class Signal(Enum):
     END = "end"  # the body ends as it should, whatever was sent before
     FIN = "fin"  # the connection is closed in mid-body
     RST = "rst"  # the connection is reset
+
+    PAUSE = "pause"  # the run rests until a person answers
 
 
 Step = tuple[float, "bytes | Signal"]

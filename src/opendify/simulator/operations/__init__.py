@@ -10,6 +10,7 @@ from opendify.simulator.operations import (
     documents,
     files,
     generations,
+    human_input,
     messages,
     metadata,
     models,
@@ -44,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     *audio.ROUTES,
     *annotations.ROUTES,
     *workflows.ROUTES,
+    *human_input.ROUTES,
     *KNOWLEDGE,
 )
 """All that the simulator serves."""

@@ -204,7 +204,7 @@ def _cost(message: Message) -> dict[str, object]:
     """What newer Dify tells of a message besides."""
     usage = message.usage
     return {
-        "extra_contents": list[object](),
+        "extra_contents": [form.remembered() for form in message.forms],
         "message_tokens": usage["prompt_tokens"],
         "answer_tokens": usage["completion_tokens"],
         "total_tokens": usage["total_tokens"],

@@ -148,7 +148,7 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
     spec = app.spec
     asked = payload if isinstance(payload, ChatRequestPayload) else None
     query = "" if isinstance(payload, WorkflowRunPayload) else payload.query
-    if spec.max_active_requests and app.running >= spec.max_active_requests:
+    if spec.max_active_requests and len(app.running) >= spec.max_active_requests:
         raise too_busy(service.behaviour, spec.id, spec.max_active_requests)
     if spec.mode in GRAPH_MODES:
         _expect_published(
@@ -193,6 +193,7 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
         conversation=conversation,
         message=None if spec.mode == "workflow" else _message(app, user, query, kept, attached, conversation),
         workflow_runs=app.workflow_runs,
+        forms=service.forms,
         annotation=app.annotations.hit(query) if asked else None,
         history=history,
         streaming=payload.response_mode == "streaming" or spec.mode == "agent",

@@ -1,4 +1,4 @@
-"""Runs of workflows and chatflows, looked at from outside: their details and their log."""
+"""Runs of workflows and chatflows, looked at from outside: their details, their log, their events."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 from opendify.simulator.apps import GRAPH_MODES
 from opendify.simulator.errors import invalid, not_found, not_workflow_app
-from opendify.simulator.payloads import WorkflowLogQuery, validated
-from opendify.simulator.service import Reply, Request, Route, Service
-from opendify.simulator.wire import escaped
+from opendify.simulator.payloads import WorkflowEventsQuery, WorkflowLogQuery, user_of, validated
+from opendify.simulator.service import Following, Reply, Request, Route, Service
+from opendify.simulator.snapshots import last, snapshot
+from opendify.simulator.wire import EVENT_STREAM, PING, escaped
 from opendify.simulator.workflow_runs import VERSION, WorkflowRun
 
 
@@ -39,7 +40,7 @@ def list_logs(service: Service, request: Request) -> Reply:
     found = [
         run
         for run in reversed(app.workflow_runs.values())
-        if run.logged
+        if not run.message_id
         and query.status in (None, run.status)
         and query.created_by_end_user_session_id in (None, run.user)
         and not query.created_by_account
@@ -59,9 +60,30 @@ def list_logs(service: Service, request: Request) -> Reply:
     return Reply(escaped(shown))
 
 
+def run_events(service: Service, request: Request) -> Reply | Following:
+    """GET /workflow/{workflow_run_id}/events: those of a run that goes on, from now; of another its end."""
+    app = service.app(request)
+    user_id = app.user_id(user_of(request.query))
+    if app.spec.mode not in GRAPH_MODES:
+        raise not_workflow_app()
+    query = validated(WorkflowEventsQuery, request.query)
+    run = app.workflow_runs.get(request.parameters["workflow_run_id"])
+    if run is None or run.user_id != user_id:
+        raise not_found("Workflow run not found")
+    headers = {"Cache-Control": "no-cache"}
+    if run.finished:
+        return Reply(last(run), content_type=EVENT_STREAM, headers=headers, chunked=True)
+    told = [PING]
+    if query.include_state_snapshot:
+        told += snapshot(run, app.messages.get(run.message_id))
+    ends = run.form is not None and query.include_state_snapshot and not query.continue_on_pause
+    return Following(run.task_id, told, ends=ends, through_pauses=query.continue_on_pause, headers=headers)
+
+
 ROUTES = (
     Route("GET", "/workflows/run/{workflow_run_id}", run_detail),
     Route("GET", "/workflows/logs", list_logs),
+    Route("GET", "/workflow/{workflow_run_id}/events", run_events, since="1.16"),
 )
 
 _DETAIL: Mapping[str, Callable[[WorkflowRun], object]] = {
