@@ -21,7 +21,17 @@ from opendify.simulator.counts import Counts
 from opendify.simulator.errors import NOT_FOUND_PAGE, Page, Refusal, WorkerPage
 from opendify.simulator.operations import ROUTES
 from opendify.simulator.runs import Run
-from opendify.simulator.service import App, Events, Following, Generation, Part, Reply, Request, Route, Service
+from opendify.simulator.service import (
+    App,
+    Events,
+    Following,
+    Generation,
+    Part,
+    Reply,
+    Request,
+    Route,
+    Service,
+)
 from opendify.simulator.wire import EVENT_STREAM, PING, Signal, compact, spaced
 
 _KEEP_ALIVE = 2.0  # seconds: gunicorn's, as Dify ships it (measured on 1.12.1)

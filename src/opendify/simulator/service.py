@@ -236,7 +236,10 @@ def _token(request: Request) -> str:
     return token.strip()
 
 
-Operation = Callable[[Service, Request], Reply | Generation | Events | Following]
+Result = Reply | Generation | Events | Following
+"""What an operation gives, if it does not refuse."""
+
+Operation = Callable[[Service, Request], Result]
 
 
 @dataclass(frozen=True, slots=True)

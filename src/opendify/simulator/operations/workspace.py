@@ -12,7 +12,7 @@ from opendify.simulator.errors import Refusal, not_found
 from opendify.simulator.knowledge.datasets import Dataset
 from opendify.simulator.knowledge.documents import Document
 from opendify.simulator.knowledge.workspace import Workspace
-from opendify.simulator.service import Events, Generation, Operation, Reply, Request, Route, Service
+from opendify.simulator.service import Operation, Reply, Request, Result, Route, Service
 from opendify.simulator.wire import escaped
 
 MOST = 100
@@ -71,7 +71,7 @@ def advised(routes: Iterable[Route]) -> tuple[Route, ...]:
         close[re.sub(r"<.*>", "", rule)] = rule
 
     def told(operation: Operation) -> Operation:
-        def tell(service: Service, request: Request) -> Reply | Generation | Events:
+        def tell(service: Service, request: Request) -> Result:
             try:
                 return operation(service, request)
             except Refusal as refusal:
