@@ -14,15 +14,25 @@ from opendify import (
     AsyncDownload,
     AsyncKnowledge,
     AsyncPages,
+    AsyncStream,
     Dify,
     Download,
     Knowledge,
     Page,
     Pages,
+    Stream,
 )
 from opendify.types import (
     Annotation,
     AnnotationReplyJob,
+    AppInfo,
+    AppMeta,
+    AppParameters,
+    AppSite,
+    ChatEvent,
+    ChatReply,
+    CompletionEvent,
+    CompletionReply,
     Conversation,
     ConversationVariable,
     EndUser,
@@ -32,6 +42,11 @@ from opendify.types import (
     RetrieverResource,
     ServerInfo,
     Transcript,
+    UploadedFile,
+    WorkflowEvent,
+    WorkflowLog,
+    WorkflowReply,
+    WorkflowRun,
 )
 
 
@@ -59,6 +74,24 @@ async def lists_are_pages_of_their_own_kind(dify: AsyncDify) -> None:
 
 
 async def calls_give_what_they_say(dify: AsyncDify, speech: Path) -> None:
+    assert_type(await dify.chat.send(query="q"), ChatReply)
+    assert_type(dify.chat.stream(query="q"), AsyncStream[ChatEvent, ChatReply])
+    assert_type(dify.chat.events("r"), AsyncStream[ChatEvent, ChatReply])
+    assert_type(await dify.chat.stop("t"), None)
+    assert_type(await dify.completion.send(inputs={}), CompletionReply)
+    assert_type(dify.completion.stream(inputs={}), AsyncStream[CompletionEvent, CompletionReply])
+    assert_type(await dify.completion.stop("t"), None)
+    assert_type(await dify.workflows.run(inputs={}), WorkflowReply)
+    assert_type(dify.workflows.stream(inputs={}), AsyncStream[WorkflowEvent, WorkflowReply])
+    assert_type(dify.workflows.events("r"), AsyncStream[WorkflowEvent, WorkflowReply])
+    assert_type(await dify.workflows.stop("t"), None)
+    assert_type(await dify.workflows.get("r"), WorkflowRun)
+    assert_type(dify.workflows.logs(status="failed"), AsyncPages[WorkflowLog])
+    assert_type(await dify.app.info(), AppInfo)
+    assert_type(await dify.app.parameters(), AppParameters)
+    assert_type(await dify.app.meta(), AppMeta)
+    assert_type(await dify.app.site(), AppSite)
+    assert_type(await dify.files.upload(speech), UploadedFile)
     assert_type(await dify.conversations.rename("c", name="n"), Conversation)
     assert_type(await dify.conversations.delete("c"), None)
     assert_type(
@@ -73,6 +106,9 @@ async def calls_give_what_they_say(dify: AsyncDify, speech: Path) -> None:
     assert_type(await dify.annotations.create(question="q", answer="a"), Annotation)
     assert_type(await dify.annotations.update("a", question="q", answer="a"), Annotation)
     assert_type(await dify.annotations.delete("a"), None)
+    assert_type(await dify.annotations.enable_reply(
+        embedding_provider_name="p", embedding_model_name="m", score_threshold=0.9
+    ), AnnotationReplyJob)  # fmt: skip
     assert_type(await dify.annotations.disable_reply(), AnnotationReplyJob)
     assert_type(await dify.annotations.reply_status("j", action="enable"), AnnotationReplyJob)
     assert_type(await dify.annotations.wait("j", action="disable", timeout=5), AnnotationReplyJob)
@@ -84,6 +120,35 @@ async def calls_give_what_they_say(dify: AsyncDify, speech: Path) -> None:
 
 
 def the_sync_twin_gives_the_same(dify: Dify, speech: Path) -> None:
+    assert_type(dify.chat.send(query="q"), ChatReply)
+    assert_type(dify.chat.stream(query="q"), Stream[ChatEvent, ChatReply])
+    assert_type(dify.chat.events("r"), Stream[ChatEvent, ChatReply])
+    assert_type(dify.chat.stop("t"), None)
+    assert_type(dify.completion.send(inputs={}), CompletionReply)
+    assert_type(dify.completion.stream(inputs={}), Stream[CompletionEvent, CompletionReply])
+    assert_type(dify.completion.stop("t"), None)
+    assert_type(dify.workflows.run(inputs={}), WorkflowReply)
+    assert_type(dify.workflows.stream(inputs={}), Stream[WorkflowEvent, WorkflowReply])
+    assert_type(dify.workflows.events("r"), Stream[WorkflowEvent, WorkflowReply])
+    assert_type(dify.workflows.stop("t"), None)
+    assert_type(dify.workflows.get("r"), WorkflowRun)
+    assert_type(dify.workflows.logs(status="failed"), Pages[WorkflowLog])
+    assert_type(dify.app.info(), AppInfo)
+    assert_type(dify.app.parameters(), AppParameters)
+    assert_type(dify.app.meta(), AppMeta)
+    assert_type(dify.app.site(), AppSite)
+    assert_type(dify.files.upload(speech), UploadedFile)
+    assert_type(dify.conversations.variables("c"), Pages[ConversationVariable])
+    assert_type(dify.conversations.update_variable("c", "v", value=1), ConversationVariable)
+    assert_type(dify.conversations.delete("c"), None)
+    assert_type(dify.feedback.send("m", rating="like"), None)
+    assert_type(dify.annotations.list(), Pages[Annotation])
+    assert_type(dify.annotations.create(question="q", answer="a"), Annotation)
+    assert_type(dify.annotations.update("a", question="q", answer="a"), Annotation)
+    assert_type(dify.annotations.delete("a"), None)
+    assert_type(dify.annotations.disable_reply(), AnnotationReplyJob)
+    assert_type(dify.annotations.reply_status("j", action="enable"), AnnotationReplyJob)
+    assert_type(dify.end_users.get("u"), EndUser)
     assert_type(dify.conversations.list(), Pages[Conversation])
     assert_type(dify.messages.list("c").first(), Page[Message])
     for conversation in dify.conversations.list():

@@ -121,6 +121,25 @@ async def what_is_in_them(knowledge: AsyncKnowledge) -> None:
     await knowledge.segments.create("d", "1", segments=[{"answer": "a"}])  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
 
 
+async def what_changes_or_deletes_them(knowledge: AsyncKnowledge, file: Path) -> None:
+    assert_type(await knowledge.documents.update_by_text("d", "o", name="n", text="t"), DocumentBatch)
+    assert_type(await knowledge.documents.update_by_file("d", "o", file), DocumentBatch)
+    assert_type(await knowledge.documents.delete("d", "o"), None)
+    assert_type(await knowledge.segments.delete("d", "o", "s"), None)
+    assert_type(await knowledge.child_chunks.update("d", "o", "s", "c", content="c"), ChildChunk)
+    assert_type(await knowledge.child_chunks.delete("d", "o", "s", "c"), None)
+    assert_type(await knowledge.metadata.update("d", "m", name="n"), MetadataField)
+    assert_type(await knowledge.metadata.delete("d", "m"), None)
+    assert_type(await knowledge.metadata.enable_built_in("d"), None)
+    assert_type(await knowledge.metadata.disable_built_in("d"), None)
+    assert_type(await knowledge.metadata.update_documents("d", operation_data=[]), None)
+    assert_type(await knowledge.tags.create(name="n"), Tag)
+    assert_type(await knowledge.tags.update("t", name="n"), Tag)
+    assert_type(await knowledge.tags.delete("t"), None)
+    assert_type(await knowledge.tags.bind("d", tag_ids=["t"]), None)
+    assert_type(await knowledge.tags.unbind("d", tag_ids=["t"]), None)
+
+
 async def pipelines(knowledge: AsyncKnowledge, file: Path) -> None:
     assert_type(knowledge.pipeline.datasource_plugins("d"), AsyncPages[DatasourcePlugin])
     assert_type(await knowledge.pipeline.upload_file(file), PipelineFile)
@@ -152,3 +171,57 @@ def the_same_without_await(knowledge: Knowledge, file: Path) -> None:
     assert_type([tag.binding_count for tag in knowledge.tags.list()], list[int | None])
     node = knowledge.pipeline.run_datasource_node("d", "n", datasource_type="online_drive")
     assert_type(node, Stream[DatasourceEvent, list[JsonValue]])
+    assert_type(
+        knowledge.datasets.create(name="n", indexing_technique="economy", permission="only_me"), Dataset
+    )
+    assert_type(knowledge.datasets.get("d"), Dataset)
+    assert_type(knowledge.datasets.update("d", name="n", partial_member_list=[{"user_id": "u"}]), Dataset)
+    assert_type(knowledge.datasets.delete("d"), None)
+    assert_type(knowledge.documents.list("d", status="available"), Pages[Document])
+    assert_type(knowledge.documents.get("d", "o", metadata="only"), DocumentDetail)
+    assert_type(knowledge.documents.create_by_text("d", name="n", text="t"), DocumentBatch)
+    assert_type(knowledge.documents.update_by_text("d", "o", name="n", text="t"), DocumentBatch)
+    assert_type(knowledge.documents.update_by_file("d", "o", file), DocumentBatch)
+    assert_type(knowledge.documents.update("d", "o", file), DocumentBatch)
+    assert_type(knowledge.documents.delete("d", "o"), None)
+    assert_type(knowledge.documents.indexing_status("d", "b"), list[IndexingStatus])
+    assert_type(knowledge.documents.set_status("d", "archive", document_ids=["o"]), None)
+    assert_type(knowledge.documents.download_url("d", "o"), str)
+    assert_type(knowledge.documents.download_zip("d", document_ids=["o"]), Download)
+    assert_type(knowledge.segments.list("d", "o", status=["completed"]), Pages[Segment])
+    assert_type(knowledge.segments.get("d", "o", "s"), Segment)
+    assert_type(knowledge.segments.update("d", "o", "s", content="c"), Segment)
+    assert_type(knowledge.segments.delete("d", "o", "s"), None)
+    assert_type(knowledge.child_chunks.list("d", "o", "s"), Pages[ChildChunk])
+    assert_type(knowledge.child_chunks.create("d", "o", "s", content="c"), ChildChunk)
+    assert_type(knowledge.child_chunks.update("d", "o", "s", "c", content="c"), ChildChunk)
+    assert_type(knowledge.child_chunks.delete("d", "o", "s", "c"), None)
+    assert_type(knowledge.metadata.list("d"), Pages[MetadataField])
+    assert_type(knowledge.metadata.create("d", type="time", name="n"), MetadataField)
+    assert_type(knowledge.metadata.update("d", "m", name="n"), MetadataField)
+    assert_type(knowledge.metadata.delete("d", "m"), None)
+    assert_type(knowledge.metadata.built_in("d"), Pages[MetadataField])
+    assert_type(knowledge.metadata.enable_built_in("d"), None)
+    assert_type(knowledge.metadata.disable_built_in("d"), None)
+    assert_type(knowledge.metadata.update_documents("d", operation_data=[]), None)
+    assert_type(knowledge.tags.create(name="n"), Tag)
+    assert_type(knowledge.tags.update("t", name="n"), Tag)
+    assert_type(knowledge.tags.delete("t"), None)
+    assert_type(knowledge.tags.bind("d", tag_ids=["t"]), None)
+    assert_type(knowledge.tags.unbind("d", tag_ids=["t"]), None)
+    assert_type(knowledge.tags.of_dataset("d"), Pages[Tag])
+    assert_type(knowledge.models.list("text-embedding"), Pages[ModelProvider])
+    assert_type(knowledge.pipeline.upload_file(file), PipelineFile)
+    assert_type(knowledge.pipeline.datasource_plugins("d"), Pages[DatasourcePlugin])
+    assert_type(
+        knowledge.pipeline.run(
+            "d", start_node_id="n", datasource_type="local_file", datasource_info_list=[{"reference": "f"}]
+        ),
+        PipelineRun,
+    )
+    assert_type(
+        knowledge.pipeline.stream(
+            "d", start_node_id="n", datasource_type="local_file", datasource_info_list=[{"reference": "f"}]
+        ),
+        Stream[WorkflowEvent, WorkflowReply],
+    )
