@@ -5,7 +5,11 @@ whether or not we hear of it:
 
 - a connection that failed before the request was sent,
 - a request that Dify refused because there are too many (429, and the 400 and 403 that mean the same),
-- for calls that only read: a lost connection, and 5xx.
+- for calls that only read (GET): a lost connection, and 5xx.
+
+PUT, PATCH and DELETE are not among those, though HTTP calls PUT and DELETE idempotent: what was done the
+first time may have been changed by somebody else since, a second DELETE answers 404 for what has succeeded,
+and an update of knowledge is indexed, and billed, each time.
 
 Silence is never tried again: whoever waited two minutes in vain should hear of it.
 """

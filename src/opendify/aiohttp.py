@@ -142,6 +142,8 @@ class AiohttpTransport:
             proxy=self._proxy,
             trust_env=self._trust_env,
         )
+        # By itself aiohttp sends a PUT or a DELETE, which may have been done, a second time.
+        self._session._retry_connection = False  # pyright: ignore[reportPrivateUsage] there is no public way
         return self._session
 
     def _remember(self, timeout: Timeout) -> aiohttp.ClientTimeout:

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -164,6 +165,34 @@ async def test_a_generation_is_never_sent_twice_and_a_question_is(connect: Conne
     with WireServer(fault, answer(INFO)) as server:
         assert (await connect(server).app.info()).name == "App"
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_what_changes_something_is_sent_again_only_if_it_was_refused_unread(
+    connect: Connect, method: str
+) -> None:
+    limited = answer(b'{"code":"too_many_requests"}', status=429)
+    for fault, times in (([Close()], 1), (answer(b"", status=503, retry_after="0"), 1), (limited, 2)):
+        with WireServer(fault, answer(b"{}")) as server:
+            try:
+                await connect(server).request(method, "/anything", json={"a": 1})
+            except DifyError:
+                assert times == 1
+        assert len(server.requests) == times
+
+
+async def test_a_server_that_names_the_time_to_come_again_is_obeyed(connect: Connect) -> None:
+    limited = answer(b"", status=429, retry_after="0.4")
+    with WireServer(limited, answer(INFO)) as server:
+        begun = time.monotonic()
+        await connect(server).app.info()
+        assert time.monotonic() - begun >= 0.4
+    for status in (429, 503):
+        with WireServer(answer(b"", status=status, retry_after="3600"), answer(INFO)) as server:
+            with pytest.raises((RateLimitError, ServerError)) as caught:
+                await connect(server).app.info()
+            assert caught.value.retry_after == 3600
+        assert len(server.requests) == 1
 
 
 async def test_a_question_whose_answer_breaks_off_is_asked_again(connect: Connect) -> None:
