@@ -280,7 +280,7 @@ GROUPS: Mapping[str, tuple[Row, ...]] = {
             since="1.16",
         ),
     ),
-    "Server": (Row("GET", "/", ("server.info",), SERVER),),
+    "Server": (Row("GET", "/", ("server.info",), SERVER, since="1.16"),),
 }
 
 OPERATIONS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
