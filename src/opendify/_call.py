@@ -12,17 +12,21 @@ import os
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 from pydantic import BeforeValidator, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from ._errors import ResponseError
-from ._fold import Course, Fold, RunCourse
+from ._fold import Course, Fold
 from .types._model import is_object
 from .types.events import ErrorEvent, Event
+
+if TYPE_CHECKING:
+    from ._page import Page
+    from .types.human_input import HumanInputAnswer
+    from .types.message import Message
 
 __all__ = [
     "Call",
@@ -34,6 +38,7 @@ __all__ = [
     "QueryValue",
     "Reply",
     "Timeout",
+    "WayBack",
     "api_url",
     "encode_json",
     "frame",
@@ -43,7 +48,6 @@ __all__ = [
     "query_string",
     "read_as",
     "read_data",
-    "run_events",
     "where",
     "whole_body",
 ]
@@ -158,6 +162,22 @@ class EventsCall(Operation, Generic[E, R]):
     """The rules by which the stream ends."""
     fold: Callable[[], Fold[R]]
     """How the reply is made."""
+    way_back: WayBack[E, R] | None = None
+    """How to come back if the stream ends before the run does; `None`: not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack(Generic[E, R]):
+    """The calls that come back to a run."""
+
+    after_loss: bool
+    """Not only after a pause, but also if the stream is lost."""
+    again: Callable[[str], EventsCall[E, R]]
+    """The stream of the run with this id."""
+    submit: Callable[[str, HumanInputAnswer], Call[None]]
+    """The answer to the form with this token."""
+    stored: Callable[[str], Call[Page[Message]]] | None
+    """The newest messages of the conversation with this id, if Dify stores the answer in one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,30 +188,6 @@ class FileCall(Operation):
     """Reads where the file is, for an operation that tells no more than that."""
     json_means: str = ""
     """What it means that JSON came in place of the file; empty where the file itself may be JSON."""
-
-
-def run_events(
-    workflow_run_id: str,
-    user: str,
-    *,
-    include_state_snapshot: bool,
-    continue_on_pause: bool,
-    events: TypeAdapter[E | ErrorEvent],
-    fold: Callable[[], Fold[R]],
-) -> EventsCall[E, R]:
-    """The call that comes to a run of a workflow or chatflow by its id."""
-    return EventsCall(
-        method="GET",
-        path=path("/workflow/{}/events", workflow_run_id),
-        query={
-            "user": user,
-            "include_state_snapshot": include_state_snapshot,
-            "continue_on_pause": continue_on_pause,
-        },
-        events=events,
-        course=partial(RunCourse, continue_on_pause=continue_on_pause),
-        fold=fold,
-    )
 
 
 # Building a request

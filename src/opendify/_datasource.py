@@ -45,6 +45,10 @@ class DatasourceFold:
         if isinstance(event, DatasourceCompletedEvent):
             self._data += event.data if isinstance(event.data, list) else [event.data]
 
+    @property
+    def text(self) -> str:
+        return ""  # a datasource writes none
+
     def failure(self) -> None:
         """Its failure is an error of the stream."""
 

@@ -21,8 +21,9 @@
     ├─ WorkflowFailedError         a run that ended as "failed"                   .node_title .error .reply
     ├─ IndexingFailedError         documents that Dify could not index            .documents
     ├─ IndexingTimeoutError        documents that are not indexed yet             .documents .timeout
+    ├─ FormElsewhereError          a run waits for a form that cannot be submitted here  .workflow_run_id
     ├─ StreamError                 an answer that broke while it was being read
-    │  ├─ TruncatedStreamError     it ended before Dify said that it ended
+    │  ├─ TruncatedStreamError     it ended before Dify said that it ended        .workflow_run_id …
     │  └─ MalformedStreamError     bytes that are not Dify's events
     └─ ResponseError               a success that is not what Dify promises (a web page, broken JSON)
 
@@ -52,6 +53,7 @@ __all__ = [
     "BadRequestError",
     "ConflictError",
     "DifyError",
+    "FormElsewhereError",
     "IndexingFailedError",
     "IndexingTimeoutError",
     "MalformedStreamError",
@@ -268,12 +270,56 @@ class IndexingTimeoutError(DifyError, TimeoutError):
         self.timeout = timeout
 
 
+class FormElsewhereError(DifyError):
+    """A run waits for a form without token: it was delivered elsewhere, as by e-mail, and is submitted there.
+
+    Afterwards `workflows.events` or `chat.events` follows the run on; `workflow_run_id` is its name.
+    """
+
+    def __init__(self, *, node_title: str, workflow_run_id: str | None) -> None:
+        super().__init__(
+            f"The form of node {node_title!r} is delivered elsewhere and must be submitted there; then "
+            f"events follows run {workflow_run_id} on. To submit it here, let its node deliver it to the "
+            "WebApp, too."
+        )
+        self.node_title = node_title
+        self.workflow_run_id = workflow_run_id
+
+
 class StreamError(DifyError):
     """The answer broke while it was being read. What came before it was real."""
 
 
 class TruncatedStreamError(StreamError):
-    """The answer ended, or the connection was lost, before Dify said that the answer is complete."""
+    """The answer ended, or the connection was lost, before Dify said that the answer is complete.
+
+    Dify does not stop for that. What is known by then to find the run or the answer again:
+    `workflow_run_id` (workflows and chatflows, for `workflows.get`), `task_id` (for `stop`),
+    `conversation_id` and `message_id` (for `messages.list`).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        workflow_run_id: str | None = None,
+        task_id: str | None = None,
+        conversation_id: str | None = None,
+        message_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.workflow_run_id = workflow_run_id
+        self.task_id = task_id
+        self.conversation_id = conversation_id
+        self.message_id = message_id
+
+    def __str__(self) -> str:
+        advice = ""
+        if self.workflow_run_id is not None:
+            advice = f" Run {self.workflow_run_id} goes on at Dify: workflows.get tells how it ends."
+        elif self.conversation_id is not None:
+            advice = f" Conversation {self.conversation_id} may get the answer: messages.list has it then."
+        return f"{super().__str__()}{advice}"
 
 
 class MalformedStreamError(StreamError):

@@ -18,7 +18,7 @@ from io import StringIO
 from typing import Protocol, TypeVar, cast
 
 from ._errors import WorkflowFailedError
-from .types.chat import AgentThought, ChatReply, CompletionReply, MessageFile, Metadata
+from .types.chat import AgentThought, ChatReply, CompletionReply, Lost, MessageFile, Metadata
 from .types.events import (
     AgentMessageEvent,
     AgentThoughtEvent,
@@ -30,15 +30,18 @@ from .types.events import (
     MessageReplaceEvent,
     NodeFinishedEvent,
     ReasoningChunkEvent,
+    StreamGapEvent,
     TextReplaceEvent,
     WorkflowFinishedData,
     WorkflowFinishedEvent,
     WorkflowPausedEvent,
     WorkflowStartedEvent,
 )
-from .types.workflow import PausedData, WorkflowReply
+from .types.human_input import PausedData
+from .types.workflow import WorkflowReply
 
 __all__ = [
+    "RESUMED",
     "ChatFold",
     "CompletionFold",
     "Course",
@@ -48,6 +51,9 @@ __all__ = [
     "WorkflowCourse",
     "WorkflowFold",
 ]
+
+RESUMED = "stream_resumed"
+"""The reason of a `message_replace` that is made here: moderation gives others."""
 
 E = TypeVar("E", bound=Event)
 R_co = TypeVar("R_co", covariant=True)
@@ -100,6 +106,7 @@ class MessageCourse:
                 self._message_ended = True
             case WorkflowStartedEvent():
                 self._run_owed = True
+                self._paused = False
             case WorkflowFinishedEvent():
                 self._run_owed = False
             case WorkflowPausedEvent():
@@ -124,8 +131,13 @@ class WorkflowCourse:
         return False  # speech may follow
 
     def take(self, event: E) -> E:
-        if isinstance(event, WorkflowFinishedEvent | WorkflowPausedEvent):
-            self._complete = True
+        match event:
+            case WorkflowFinishedEvent() | WorkflowPausedEvent():
+                self._complete = True
+            case WorkflowStartedEvent():
+                self._complete = False  # it goes on after a pause
+            case _:
+                pass
         return event
 
 
@@ -171,6 +183,11 @@ class Fold(Protocol[R_co]):
         """The failure of the run, if it failed."""
         ...
 
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        ...
+
     def so_far(self) -> R_co:
         """The answer as far as it is known."""
         ...
@@ -191,6 +208,7 @@ class _Run:
         self.finished: WorkflowFinishedData | None = None
         self.paused: PausedData | None = None
         self.failed_node = ""
+        self.lost: list[Lost] = []
         self._reasoning: list[str] = []
 
     def take(self, event: Event) -> None:
@@ -204,6 +222,10 @@ class _Run:
                 self.finished = data
             case WorkflowPausedEvent(data=data):
                 self.paused = data
+            case WorkflowStartedEvent():
+                self.paused = None  # it goes on
+            case StreamGapEvent(lost=lost):
+                self.lost += lost
             case _:
                 pass
 
@@ -242,16 +264,16 @@ class _Message:
         self._thoughts: dict[str, AgentThought] = {}
 
     def take(self, event: Event) -> None:
-        self.message_id = event.message_id or self.message_id
-        self.conversation_id = event.conversation_id or self.conversation_id
-        self.task_id = event.task_id or self.task_id
-        self.created_at = event.created_at or self.created_at
+        self.message_id = self.message_id or event.message_id or ""
+        self.conversation_id = self.conversation_id or event.conversation_id or ""
+        self.task_id = self.task_id or event.task_id or ""
+        self.created_at = self.created_at or event.created_at or 0
         if self._ended:
             return
         match event:
-            case MessageReplaceEvent(answer=answer):
+            case MessageReplaceEvent(answer=answer, reason=reason):
                 self._text = _written(answer)
-                self.replaced = True
+                self.replaced = self.replaced or reason != RESUMED
             case ClosingMessageEvent(answer=answer):
                 self._text = _written(answer)
             case AgentThoughtEvent():
@@ -292,6 +314,10 @@ class CompletionFold:
     def take(self, event: Event) -> None:
         self._message.take(event)
 
+    @property
+    def text(self) -> str:
+        return self._message.answer
+
     def failure(self) -> None:
         return None
 
@@ -319,6 +345,10 @@ class ChatFold:
         self._message.take(event)
         self._run.take(event)
 
+    @property
+    def text(self) -> str:
+        return self._message.answer
+
     def failure(self) -> WorkflowFailedError | None:
         return self._run.failure(self.so_far()) if self._run.failed else None
 
@@ -338,6 +368,8 @@ class ChatFold:
             workflow_run_id=run.id,
             workflow_status=run.status,
             outputs=run.finished.outputs if run.finished else None,
+            paused=None if run.finished else run.paused,
+            lost=run.lost,
         )
 
 
@@ -351,11 +383,15 @@ class WorkflowFold:
 
     def take(self, event: Event) -> None:
         self._run.take(event)
-        self._task_id = event.task_id or self._task_id
+        self._task_id = self._task_id or event.task_id or ""
         if isinstance(event, TextReplaceEvent):
             self._text = _written(event.data.text)
         else:
             self._text.write(event.text)
+
+    @property
+    def text(self) -> str:
+        return self._text.getvalue()
 
     def failure(self) -> WorkflowFailedError | None:
         return self._run.failure(self.so_far()) if self._run.failed else None
@@ -370,7 +406,7 @@ class WorkflowFold:
             workflow_id=(finished.workflow_id if finished else None) or "",
             status=run.status or "running",
             outputs=(told.outputs if told else None) or {},
-            text=self._text.getvalue(),
+            text=self.text,
             reasoning=run.reasoning,
             error=finished.error if finished else None,
             elapsed_time=(told.elapsed_time if told else None) or 0,
@@ -381,4 +417,5 @@ class WorkflowFold:
             finished_at=finished.finished_at if finished else None,
             files=finished.files if finished else [],
             paused=None if finished else paused,
+            lost=run.lost,
         )

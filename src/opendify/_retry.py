@@ -5,7 +5,8 @@ whether or not we hear of it:
 
 - a connection that failed before the request was sent,
 - a request that Dify refused because there are too many (429, and the 400 and 403 that mean the same),
-- for calls that only read (GET): a lost connection, and 5xx.
+- for calls that only read (GET): a lost connection, and 5xx,
+- a stream that was lost, where that only means to come back to a run.
 
 PUT, PATCH and DELETE are not among those, though HTTP calls PUT and DELETE idempotent: what was done the
 first time may have been changed by somebody else since, a second DELETE answers 404 for what has succeeded,
@@ -18,7 +19,14 @@ from __future__ import annotations
 
 from random import Random
 
-from ._errors import APIConnectionError, APITimeoutError, DifyError, RateLimitError, ServerError
+from ._errors import (
+    APIConnectionError,
+    APITimeoutError,
+    DifyError,
+    RateLimitError,
+    ServerError,
+    TruncatedStreamError,
+)
 
 __all__ = ["wait_before_retry"]
 
@@ -51,4 +59,4 @@ def _worth_another_try(error: DifyError, reads_only: bool) -> bool:
         if not error.sent:
             return True
         return reads_only and not isinstance(error, APITimeoutError)
-    return reads_only and isinstance(error, ServerError)
+    return reads_only and isinstance(error, ServerError | TruncatedStreamError)

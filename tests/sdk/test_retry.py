@@ -41,7 +41,7 @@ def wait(
         (refusal(400, "invalid_param", "query is required"), False, False),
         (refusal(404, "not_found", ""), False, False),
         (refusal(400, "provider_quota_exceeded", ""), False, False),
-        (TruncatedStreamError("cut"), False, False),
+        (TruncatedStreamError("cut"), False, True),
     ],
 )
 def test_a_generation_is_sent_again_only_where_dify_cannot_have_begun_it(

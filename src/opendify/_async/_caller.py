@@ -26,7 +26,7 @@ from .._watch import Hooks, Watch
 from ..types.events import Event
 from ._download import AsyncDownload
 from ._pages import AsyncPages
-from ._stream import AsyncStream
+from ._stream import Ask, AsyncStream
 from ._transport import AsyncRequest, AsyncResponse, AsyncTransport
 from ._tries import AsyncTries
 from ._upload import AsyncUpload
@@ -84,9 +84,9 @@ class AsyncCaller:
         """Send, and read the whole answer."""
         return await self._tries(operation)(lambda attempt: self._reply_once(operation, attempt))
 
-    def stream(self, call: EventsCall[E, R]) -> AsyncStream[E, R]:
+    def stream(self, call: EventsCall[E, R], human_input: Ask | None = None) -> AsyncStream[E, R]:
         """The stream of a call, not yet sent."""
-        return AsyncStream(call, lambda: self._open_stream(call), self.max_event_bytes)
+        return AsyncStream(call, self, human_input)
 
     def pages(self, listing: Listing[T]) -> AsyncPages[T]:
         """The pages of a list, not yet asked for."""
@@ -96,10 +96,23 @@ class AsyncCaller:
 
         return AsyncPages(listing, ask)
 
-    async def fold(self, call: EventsCall[E, R]) -> R:
+    async def fold(self, call: EventsCall[E, R], human_input: Ask | None = None) -> R:
         """Follow a stream to its end and give the whole answer."""
-        async with self.stream(call) as events:
+        async with self.stream(call, human_input) as events:
             return await events.reply()
+
+    async def open_stream(self, call: EventsCall[E, R]) -> AsyncResponse:
+        """Send, and give the stream that answers."""
+        response = await self._tries(call)(lambda attempt: self._open(self._request(call, EVENTS), attempt))
+        kind = response.headers.get("content-type", EVENTS)
+        if _mime_type(kind) != EVENTS:
+            await response.aclose()
+            raise ResponseError(
+                f"The answer has status {response.status} but is {kind}, not a stream of events. "
+                "Check that base_url leads to Dify's API.",
+                status=response.status,
+            )
+        return response
 
     def download(self, call: FileCall) -> AsyncDownload:
         """The file of a call, not yet asked for."""
@@ -112,18 +125,6 @@ class AsyncCaller:
         finally:
             await response.aclose()
         return Reply(response.status, response.headers, body)
-
-    async def _open_stream(self, call: EventsCall[E, R]) -> AsyncResponse:
-        response = await self._tries(call)(lambda attempt: self._open(self._request(call, EVENTS), attempt))
-        kind = response.headers.get("content-type", EVENTS)
-        if _mime_type(kind) != EVENTS:
-            await response.aclose()
-            raise ResponseError(
-                f"The answer has status {response.status} but is {kind}, not a stream of events. "
-                "Check that base_url leads to Dify's API.",
-                status=response.status,
-            )
-        return response
 
     async def _open_file(self, call: FileCall, attempt: int) -> AsyncResponse:
         if call.link is None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .end_users import AsyncEndUsers
     from .feedback import AsyncFeedbacks
     from .files import AsyncFiles
+    from .human_input import AsyncHumanInput
     from .messages import AsyncMessages
     from .metadata import AsyncMetadata
     from .models import AsyncModels
@@ -269,6 +270,13 @@ class AsyncDify(_AsyncClient):
         from .files import AsyncFiles
 
         return AsyncFiles(self._caller)
+
+    @cached_property
+    def human_input(self) -> AsyncHumanInput:
+        """Forms that workflows and chatflows wait for."""
+        from .human_input import AsyncHumanInput
+
+        return AsyncHumanInput(self._caller)
 
     @cached_property
     def messages(self) -> AsyncMessages:

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from .._call import Call, EventsCall, Reply, given, nothing, path, read_as, run_events
+from .._call import Call, EventsCall, Reply, given, nothing, path, read_as
 from .._errors import refusal
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, numbered, read_page
+from .._runs import run_events, way_back
 from ..types._model import is_object
 from ..types.events import WORKFLOW_EVENTS, WorkflowEvent
 from ..types.files import InputFile
 from ..types.workflow import WorkflowLog, WorkflowReply, WorkflowRun
 from ._caller import AsyncCaller
 from ._pages import AsyncPages
-from ._stream import AsyncStream
+from ._stream import Ask, AsyncStream
 
 __all__ = ["AsyncWorkflows"]
 
@@ -38,6 +39,8 @@ class AsyncWorkflows:
         files: Sequence[InputFile] | None = None,
         workflow_id: str | None = None,
         trace_id: str | None = None,
+        human_input: Ask | None = None,
+        resume: bool = True,
     ) -> WorkflowReply:
         """Run the workflow, and wait for its end. Parameters and errors are those of `stream`.
 
@@ -47,7 +50,8 @@ class AsyncWorkflows:
         >>> async def summary(dify: AsyncDify) -> JsonValue:
         ...     return (await dify.workflows.run(inputs={"text": "…"}, user="ada")).outputs["summary"]
         """
-        return await self._caller.fold(self._call(inputs, user, files, workflow_id, trace_id))
+        call = self._call(inputs, user, files, workflow_id, trace_id, resume)
+        return await self._caller.fold(call, human_input)
 
     def stream(
         self,
@@ -57,6 +61,8 @@ class AsyncWorkflows:
         files: Sequence[InputFile] | None = None,
         workflow_id: str | None = None,
         trace_id: str | None = None,
+        human_input: Ask | None = None,
+        resume: bool = True,
     ) -> AsyncStream[WorkflowEvent, WorkflowReply]:
         """Run the workflow, and follow it. A run that fails ends with `workflow_finished`, as any other.
 
@@ -65,10 +71,21 @@ class AsyncWorkflows:
         client has one. `workflow_id`: a version, if not the published one. `trace_id`: your id for this
         call, for Dify's tracing.
 
+        `human_input`: a function that gets each form that the run waits for and gives a person's answer; the
+        run, and this stream, then go on to the end. Left out, both end at the form ("paused"), and
+        `human_input.submit` and `events` go on.
+
+        `resume`: take the run up again if the stream is lost (Dify 1.14 and later), up to the client's
+        `max_retries` without a new event in between. Nothing comes twice. Of nodes that ran meanwhile there
+        are no inputs and outputs, and none of them come of a run that ended meanwhile; its own outputs always
+        do. `text` is held back from there on until the run ends and tells what was missed; where that
+        cannot be told, a `stream_gap` says so.
+
         Raises, on entering the stream: `BadRequestError` for a missing input, and the others of
         `APIStatusError`.
         """
-        return self._caller.stream(self._call(inputs, user, files, workflow_id, trace_id))
+        call = self._call(inputs, user, files, workflow_id, trace_id, resume)
+        return self._caller.stream(call, human_input)
 
     async def stop(self, task_id: str, *, user: str | None = None) -> None:
         """Stop a run. `task_id` is in its events; `user` must be who started it."""
@@ -159,7 +176,7 @@ class AsyncWorkflows:
         return self._caller.stream(
             run_events(
                 workflow_run_id,
-                self._caller.named(user),
+                user=self._caller.named(user),
                 include_state_snapshot=include_state_snapshot,
                 continue_on_pause=continue_on_pause,
                 events=WORKFLOW_EVENTS,
@@ -174,20 +191,25 @@ class AsyncWorkflows:
         files: Sequence[InputFile] | None,
         workflow_id: str | None,
         trace_id: str | None,
+        resume: bool,
     ) -> EventsCall[WorkflowEvent, WorkflowReply]:
+        user = self._caller.named(user)
         return EventsCall(
             method="POST",
             path="/workflows/run" if workflow_id is None else path("/workflows/{}/run", workflow_id),
             json=given(
                 inputs=inputs or {},  # Dify refuses a missing one
                 response_mode="streaming",
-                user=self._caller.named(user),
+                user=user,
                 files=files,
                 trace_id=trace_id,
             ),
             events=WORKFLOW_EVENTS,
             course=WorkflowCourse,
             fold=WorkflowFold,
+            way_back=way_back(
+                user=user, events=WORKFLOW_EVENTS, fold=WorkflowFold, stores_text=False, after_loss=resume
+            ),
         )
 
 

@@ -27,7 +27,7 @@ from .._watch import Hooks, Watch
 from ..types.events import Event
 from ._download import Download
 from ._pages import Pages
-from ._stream import Stream
+from ._stream import Ask, Stream
 from ._transport import Request, Response, Transport
 from ._tries import Tries
 from ._upload import Upload
@@ -85,9 +85,9 @@ class Caller:
         """Send, and read the whole answer."""
         return self._tries(operation)(lambda attempt: self._reply_once(operation, attempt))
 
-    def stream(self, call: EventsCall[E, R]) -> Stream[E, R]:
+    def stream(self, call: EventsCall[E, R], human_input: Ask | None = None) -> Stream[E, R]:
         """The stream of a call, not yet sent."""
-        return Stream(call, lambda: self._open_stream(call), self.max_event_bytes)
+        return Stream(call, self, human_input)
 
     def pages(self, listing: Listing[T]) -> Pages[T]:
         """The pages of a list, not yet asked for."""
@@ -97,10 +97,23 @@ class Caller:
 
         return Pages(listing, ask)
 
-    def fold(self, call: EventsCall[E, R]) -> R:
+    def fold(self, call: EventsCall[E, R], human_input: Ask | None = None) -> R:
         """Follow a stream to its end and give the whole answer."""
-        with self.stream(call) as events:
+        with self.stream(call, human_input) as events:
             return events.reply()
+
+    def open_stream(self, call: EventsCall[E, R]) -> Response:
+        """Send, and give the stream that answers."""
+        response = self._tries(call)(lambda attempt: self._open(self._request(call, EVENTS), attempt))
+        kind = response.headers.get("content-type", EVENTS)
+        if _mime_type(kind) != EVENTS:
+            response.close()
+            raise ResponseError(
+                f"The answer has status {response.status} but is {kind}, not a stream of events. "
+                "Check that base_url leads to Dify's API.",
+                status=response.status,
+            )
+        return response
 
     def download(self, call: FileCall) -> Download:
         """The file of a call, not yet asked for."""
@@ -113,18 +126,6 @@ class Caller:
         finally:
             response.close()
         return Reply(response.status, response.headers, body)
-
-    def _open_stream(self, call: EventsCall[E, R]) -> Response:
-        response = self._tries(call)(lambda attempt: self._open(self._request(call, EVENTS), attempt))
-        kind = response.headers.get("content-type", EVENTS)
-        if _mime_type(kind) != EVENTS:
-            response.close()
-            raise ResponseError(
-                f"The answer has status {response.status} but is {kind}, not a stream of events. "
-                "Check that base_url leads to Dify's API.",
-                status=response.status,
-            )
-        return response
 
     def _open_file(self, call: FileCall, attempt: int) -> Response:
         if call.link is None:

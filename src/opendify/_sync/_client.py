@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .end_users import EndUsers
     from .feedback import Feedbacks
     from .files import Files
+    from .human_input import HumanInput
     from .messages import Messages
     from .metadata import Metadata
     from .models import Models
@@ -270,6 +271,13 @@ class Dify(_Client):
         from .files import Files
 
         return Files(self._caller)
+
+    @cached_property
+    def human_input(self) -> HumanInput:
+        """Forms that workflows and chatflows wait for."""
+        from .human_input import HumanInput
+
+        return HumanInput(self._caller)
 
     @cached_property
     def messages(self) -> Messages:

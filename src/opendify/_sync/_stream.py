@@ -5,31 +5,47 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from random import SystemRandom
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from .._call import EventsCall, where
+from .._call import Call, EventsCall, WayBack, where
 from .._errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
     DifyError,
+    FormElsewhereError,
     MalformedStreamError,
+    ResponseError,
     TruncatedStreamError,
     refusal,
     shown,
 )
+from .._resume import Resumption, tells_events
+from .._retry import wait_before_retry
 from .._sse import Decoder
+from .._waiting import sleep
 from .._watch import log_closed
 from ..types.events import ErrorEvent, Event
+from ..types.human_input import HumanInputAnswer, HumanInputForm, PauseReason
+from ..types.message import Message
 from ._transport import Response
+
+if TYPE_CHECKING:
+    from ._caller import Caller
 
 __all__ = ["Stream"]
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
+
+Ask = Callable[[HumanInputForm], HumanInputAnswer]
+"""Has a person fill in a form."""
+
+_DICE = SystemRandom()
 
 
 class Stream(Generic[E, R]):
@@ -48,13 +64,28 @@ class Stream(Generic[E, R]):
     ...             print(event.text, end="")
     """
 
-    def __init__(self, call: EventsCall[E, R], send: Callable[[], Response], max_event_bytes: int) -> None:
+    def __init__(
+        self,
+        call: EventsCall[E, R],
+        caller: Caller,
+        human_input: Ask | None = None,
+    ) -> None:
         self._call = call
-        self._send = send
-        self._decoder = Decoder(max_event_bytes=max_event_bytes)
+        self._caller = caller
+        self._human_input = human_input
+        self._decoder = Decoder(max_event_bytes=caller.max_event_bytes)
         self._course = call.course()
         self._fold = call.fold()
+        self._way_back = call.way_back
+        self._memory = Resumption(
+            self._fold,
+            stores_text=self._way_back is not None and self._way_back.stored is not None,
+            goes_on=human_input is not None,
+        )
         self._payloads: deque[bytes] = deque()
+        self._ready: deque[E] = deque()  # events to be given out before the payloads
+        self._answer: tuple[PauseReason, Call[None]] | None = None  # to be submitted
+        self._losses = 0  # since the last event
         self._response: Response | None = None
         self._ended = False  # the body has
         self._over = False  # nothing more will be yielded
@@ -63,7 +94,7 @@ class Stream(Generic[E, R]):
     def __enter__(self) -> Self:
         if self._response is not None:
             raise RuntimeError("This stream was entered before; ask again for a new one.")
-        self._response = self._send()
+        self._response = self._caller.open_stream(self._call)
         return self
 
     def __exit__(
@@ -143,7 +174,7 @@ class Stream(Generic[E, R]):
             raise
         if (failure := self._fold.failure()) is not None:
             raise failure
-        if not self._course.complete:
+        if not self._complete:
             raise RuntimeError("The stream was closed before the answer was complete: so_far has what came.")
         return self._fold.so_far()
 
@@ -168,11 +199,19 @@ class Stream(Generic[E, R]):
                 yield event.text
 
     def _next(self) -> E:
-        while not self._payloads and not self._over:
-            self._more()
-        if self._over:
-            raise StopIteration
-        payload = self._payloads.popleft()
+        while not self._over:
+            if self._ready:
+                self._losses = 0
+                return self._given(self._ready.popleft())
+            if not self._payloads:
+                self._more()
+            elif self._memory.resumed:
+                self._sort(self._event(self._payloads.popleft()))
+            else:
+                return self._given(self._event(self._payloads.popleft()))
+        raise StopIteration
+
+    def _event(self, payload: bytes) -> E:
         try:
             event = self._call.events.validate_json(payload)
         except ValidationError as error:
@@ -181,29 +220,112 @@ class Stream(Generic[E, R]):
             ) from None
         if isinstance(event, ErrorEvent):
             raise refusal(event.status, event.code, event.message, in_stream=True)
+        return event
+
+    def _given(self, event: E) -> E:
         event = self._course.take(event)
         self._fold.take(event)
+        self._memory.had(event)
         return event
+
+    @property
+    def _complete(self) -> bool:
+        """Dify has said all that it owes; with somebody who answers, a form is not the end."""
+        return self._course.complete and not (self._human_input is not None and self._memory.waits)
 
     def _more(self) -> None:
         """Wait for more payloads, or for the end."""
-        if self._course.over:
+        ask, form, way_back = self._human_input, self._memory.form, self._way_back
+        if ask is not None and form is not None and way_back is not None and self._answer is None:
+            self._go_on(ask, form, way_back)
+            return
+        if self._course.over or (self._memory.resumed and self._complete):
             self._over = True
             return
         try:
             payloads = self.read()
-        except TruncatedStreamError:
+            if payloads is None and not self._complete:
+                raise TruncatedStreamError(
+                    "The answer ended before Dify said that it is complete. A proxy between Dify and here "
+                    "may cut long answers, or Dify was restarted."
+                )
+        except TruncatedStreamError as error:
             # What is lost after the last word is the end of the connection, not of the answer.
-            if not self._course.complete:
-                raise
+            if not self._complete:
+                self._come_back(error)
+                return
+            payloads = None
+        if payloads is None:
             self._over = True
-            return
-        if payloads is not None:
+        else:
             self._payloads.extend(payloads)
-            return
-        self._over = True
-        if not self._course.complete:
-            raise TruncatedStreamError(
-                "The answer ended before Dify said that it is complete. A proxy between Dify and here may "
-                "cut long answers, or Dify was restarted."
-            )
+
+    # A stream that was lost, or that ended at a pause
+
+    def _come_back(self, error: TruncatedStreamError) -> None:
+        """Take the run up again, or raise."""
+        if (failure := self._fold.failure()) is not None:
+            raise failure from error  # Dify closes the stream of a chatflow that failed, whatever it owes
+        self._losses += 1
+        wait = wait_before_retry(
+            error,
+            attempt=self._losses,
+            max_retries=self._caller.max_retries,
+            reads_only=True,
+            random=_DICE,
+        )
+        way_back = self._way_back
+        if wait is None or way_back is None or not way_back.after_loss or not self._can_come_back:
+            raise self._memory.truncated(str(error)) from error
+        sleep(wait)
+        try:
+            self._reenter(way_back)
+        except (APIStatusError, APIConnectionError, ResponseError) as refused:
+            raise self._memory.truncated(f"{error} It could not be taken up again: {refused}") from refused
+
+    @property
+    def _can_come_back(self) -> bool:
+        """The run has a name by now, and this Dify the operation that takes it."""
+        return self._run_id is not None and tells_events(self.response.headers.get("x-version"))
+
+    @property
+    def _run_id(self) -> str | None:
+        return self._memory.run_id or self.response.headers.get("x-workflow-run-id")
+
+    def _reenter(self, way_back: WayBack[E, R]) -> None:
+        call = way_back.again(self._run_id or "")
+        self.response.close()
+        self._payloads.clear()
+        self._decoder = Decoder(max_event_bytes=self._caller.max_event_bytes)
+        self._ended = False
+        self._memory.reenter()
+        self._response = self._caller.open_stream(call)
+
+    def _sort(self, event: E) -> None:
+        """Keep what of a run that was taken up again its reader has not had."""
+        new = self._memory.take(event)
+        if self._memory.owes:
+            new += self._memory.settle(self._stored())
+        self._ready.extend(cast("list[E]", new))  # cast: what is made there is of the app's kind
+        if self._answer is not None and (new or self._memory.at_pause):
+            (form, submit), self._answer = self._answer, None
+            self._caller.send(submit)
+            self._memory.submitted(form)
+
+    def _stored(self) -> Message | None:
+        """The answer as Dify stored it."""
+        memory, way_back = self._memory, self._way_back
+        if way_back is None or way_back.stored is None or memory.conversation_id is None:
+            return None
+        try:
+            messages = self._caller.send(way_back.stored(memory.conversation_id))
+        except DifyError as error:
+            raise memory.truncated(f"Part of the answer was missed and could not be read. {error}") from error
+        return next((message for message in messages.data if message.id == memory.message_id), None)
+
+    def _go_on(self, ask: Ask, form: PauseReason, way_back: WayBack[E, R]) -> None:
+        """Have a form filled in. It is submitted when we listen to the run again: nothing is missed."""
+        if form.form_token is None:
+            raise FormElsewhereError(node_title=form.node_title, workflow_run_id=self._memory.run_id)
+        self._answer = form, way_back.submit(form.form_token, ask(form))
+        self._reenter(way_back)

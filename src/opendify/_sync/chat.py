@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import Call, EventsCall, given, nothing, path, run_events
+from .._call import Call, EventsCall, given, nothing, path
 from .._fold import ChatFold, MessageCourse
+from .._runs import run_events, way_back
 from ..types.chat import ChatReply
 from ..types.events import CHAT_EVENTS, ChatEvent
 from ..types.files import InputFile
 from ._caller import Caller
-from ._stream import Stream
+from ._stream import Ask, Stream
 
 __all__ = ["Chat"]
 
@@ -34,6 +35,8 @@ class Chat:
         auto_generate_name: bool | None = None,
         workflow_id: str | None = None,
         trace_id: str | None = None,
+        human_input: Ask | None = None,
+        resume: bool = True,
     ) -> ChatReply:
         """Ask, and wait for the whole answer.
 
@@ -46,9 +49,9 @@ class Chat:
         ...     return reply.answer
         """
         call = self._call(
-            query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id
+            query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id, resume
         )
-        return self._caller.fold(call)
+        return self._caller.fold(call, human_input)
 
     def stream(
         self,
@@ -61,6 +64,8 @@ class Chat:
         auto_generate_name: bool | None = None,
         workflow_id: str | None = None,
         trace_id: str | None = None,
+        human_input: Ask | None = None,
+        resume: bool = True,
     ) -> Stream[ChatEvent, ChatReply]:
         """Ask, and follow the answer as it is written.
 
@@ -71,6 +76,16 @@ class Chat:
         a new conversation. `workflow_id`: a chatflow's version, if not the published one. `trace_id`: your
         id for this call, for Dify's tracing.
 
+        `human_input`: a function that gets each form that a chatflow waits for and gives a person's answer;
+        the run, and this stream, then go on to the end. Left out, both end at the form ("paused"), and
+        `human_input.submit` and `events` go on.
+
+        `resume`: take a chatflow's run up again if the stream is lost (Dify 1.14 and later), up to the
+        client's `max_retries` without a new event in between. Nothing comes twice. The answer's text is held
+        back from there on until Dify has stored it whole, and then comes in one piece. Of nodes that ran
+        meanwhile there are no inputs and outputs, and none of them come of a run that ended meanwhile. What
+        cannot be had again is said by a `stream_gap`.
+
         Raises, on entering the stream: `NotFoundError` for a conversation that is not this app's and
         user's, `BadRequestError` for a missing input, and the others of `APIStatusError`.
 
@@ -79,9 +94,10 @@ class Chat:
         ...         for event in events:
         ...             print(event.text, end="")
         """
-        return self._caller.stream(
-            self._call(query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id)
+        call = self._call(
+            query, user, inputs, conversation_id, files, auto_generate_name, workflow_id, trace_id, resume
         )
+        return self._caller.stream(call, human_input)
 
     def events(
         self,
@@ -103,7 +119,7 @@ class Chat:
         return self._caller.stream(
             run_events(
                 workflow_run_id,
-                self._caller.named(user),
+                user=self._caller.named(user),
                 include_state_snapshot=include_state_snapshot,
                 continue_on_pause=continue_on_pause,
                 events=CHAT_EVENTS,
@@ -136,7 +152,9 @@ class Chat:
         auto_generate_name: bool | None,
         workflow_id: str | None,
         trace_id: str | None,
+        resume: bool,
     ) -> EventsCall[ChatEvent, ChatReply]:
+        user = self._caller.named(user)
         return EventsCall(
             method="POST",
             path="/chat-messages",
@@ -144,7 +162,7 @@ class Chat:
                 query=query,
                 inputs=inputs or {},  # Dify refuses a missing one
                 response_mode="streaming",
-                user=self._caller.named(user),
+                user=user,
                 conversation_id=conversation_id,
                 files=files,
                 auto_generate_name=auto_generate_name,
@@ -154,4 +172,7 @@ class Chat:
             events=CHAT_EVENTS,
             course=MessageCourse,
             fold=ChatFold,
+            way_back=way_back(
+                user=user, events=CHAT_EVENTS, fold=ChatFold, stores_text=True, after_loss=resume
+            ),
         )

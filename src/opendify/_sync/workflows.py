@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from .._call import Call, EventsCall, Reply, given, nothing, path, read_as, run_events
+from .._call import Call, EventsCall, Reply, given, nothing, path, read_as
 from .._errors import refusal
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, numbered, read_page
+from .._runs import run_events, way_back
 from ..types._model import is_object
 from ..types.events import WORKFLOW_EVENTS, WorkflowEvent
 from ..types.files import InputFile
 from ..types.workflow import WorkflowLog, WorkflowReply, WorkflowRun
 from ._caller import Caller
 from ._pages import Pages
-from ._stream import Stream
+from ._stream import Ask, Stream
 
 __all__ = ["Workflows"]
 
@@ -39,6 +40,8 @@ class Workflows:
         files: Sequence[InputFile] | None = None,
         workflow_id: str | None = None,
         trace_id: str | None = None,
+        human_input: Ask | None = None,
+        resume: bool = True,
     ) -> WorkflowReply:
         """Run the workflow, and wait for its end. Parameters and errors are those of `stream`.
 
@@ -48,7 +51,8 @@ class Workflows:
         >>> def summary(dify: Dify) -> JsonValue:
         ...     return (dify.workflows.run(inputs={"text": "…"}, user="ada")).outputs["summary"]
         """
-        return self._caller.fold(self._call(inputs, user, files, workflow_id, trace_id))
+        call = self._call(inputs, user, files, workflow_id, trace_id, resume)
+        return self._caller.fold(call, human_input)
 
     def stream(
         self,
@@ -58,6 +62,8 @@ class Workflows:
         files: Sequence[InputFile] | None = None,
         workflow_id: str | None = None,
         trace_id: str | None = None,
+        human_input: Ask | None = None,
+        resume: bool = True,
     ) -> Stream[WorkflowEvent, WorkflowReply]:
         """Run the workflow, and follow it. A run that fails ends with `workflow_finished`, as any other.
 
@@ -66,10 +72,21 @@ class Workflows:
         client has one. `workflow_id`: a version, if not the published one. `trace_id`: your id for this
         call, for Dify's tracing.
 
+        `human_input`: a function that gets each form that the run waits for and gives a person's answer; the
+        run, and this stream, then go on to the end. Left out, both end at the form ("paused"), and
+        `human_input.submit` and `events` go on.
+
+        `resume`: take the run up again if the stream is lost (Dify 1.14 and later), up to the client's
+        `max_retries` without a new event in between. Nothing comes twice. Of nodes that ran meanwhile there
+        are no inputs and outputs, and none of them come of a run that ended meanwhile; its own outputs always
+        do. `text` is held back from there on until the run ends and tells what was missed; where that
+        cannot be told, a `stream_gap` says so.
+
         Raises, on entering the stream: `BadRequestError` for a missing input, and the others of
         `APIStatusError`.
         """
-        return self._caller.stream(self._call(inputs, user, files, workflow_id, trace_id))
+        call = self._call(inputs, user, files, workflow_id, trace_id, resume)
+        return self._caller.stream(call, human_input)
 
     def stop(self, task_id: str, *, user: str | None = None) -> None:
         """Stop a run. `task_id` is in its events; `user` must be who started it."""
@@ -160,7 +177,7 @@ class Workflows:
         return self._caller.stream(
             run_events(
                 workflow_run_id,
-                self._caller.named(user),
+                user=self._caller.named(user),
                 include_state_snapshot=include_state_snapshot,
                 continue_on_pause=continue_on_pause,
                 events=WORKFLOW_EVENTS,
@@ -175,20 +192,25 @@ class Workflows:
         files: Sequence[InputFile] | None,
         workflow_id: str | None,
         trace_id: str | None,
+        resume: bool,
     ) -> EventsCall[WorkflowEvent, WorkflowReply]:
+        user = self._caller.named(user)
         return EventsCall(
             method="POST",
             path="/workflows/run" if workflow_id is None else path("/workflows/{}/run", workflow_id),
             json=given(
                 inputs=inputs or {},  # Dify refuses a missing one
                 response_mode="streaming",
-                user=self._caller.named(user),
+                user=user,
                 files=files,
                 trace_id=trace_id,
             ),
             events=WORKFLOW_EVENTS,
             course=WorkflowCourse,
             fold=WorkflowFold,
+            way_back=way_back(
+                user=user, events=WORKFLOW_EVENTS, fold=WorkflowFold, stores_text=False, after_loss=resume
+            ),
         )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         AnnotationReply,
         ChatReply,
         CompletionReply,
+        Lost,
         MessageFile,
         Metadata,
         RetrieverResource,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         OtherEvent,
         PingEvent,
         ReasoningChunkEvent,
+        StreamGapEvent,
         TextChunkEvent,
         TextReplaceEvent,
         TtsMessageEndEvent,
@@ -87,6 +89,15 @@ if TYPE_CHECKING:
     )
     from .feedback import Feedback, Rating
     from .files import FileType, InputFile, LocalFile, RemoteFile, UploadedFile
+    from .human_input import (
+        FormAction,
+        FormInput,
+        FormSource,
+        HumanInputAnswer,
+        HumanInputForm,
+        PausedData,
+        PauseReason,
+    )
     from .knowledge import (
         AvailableModel,
         Dataset,
@@ -147,7 +158,6 @@ if TYPE_CHECKING:
     )
     from .server import ServerInfo
     from .workflow import (
-        PausedData,
         WorkflowLog,
         WorkflowLogAccount,
         WorkflowLogEndUser,
@@ -204,7 +214,12 @@ __all__ = [
     "Feedback",
     "FileType",
     "FileUpload",
+    "FormAction",
     "FormField",
+    "FormInput",
+    "FormSource",
+    "HumanInputAnswer",
+    "HumanInputForm",
     "HumanInputFormFilledEvent",
     "HumanInputFormTimeoutEvent",
     "HumanInputRequiredEvent",
@@ -222,6 +237,7 @@ __all__ = [
     "LoopCompletedEvent",
     "LoopNextEvent",
     "LoopStartedEvent",
+    "Lost",
     "Message",
     "MessageEndEvent",
     "MessageEvent",
@@ -248,6 +264,7 @@ __all__ = [
     "OnlineDriveInfo",
     "OtherEvent",
     "PartialMember",
+    "PauseReason",
     "PausedData",
     "PingEvent",
     "PipelineFile",
@@ -275,6 +292,7 @@ __all__ = [
     "Segmentation",
     "ServerInfo",
     "SortBy",
+    "StreamGapEvent",
     "SummaryIndexSetting",
     "SystemParameters",
     "Tag",
@@ -314,6 +332,7 @@ _HOMES = (
     "events",
     "feedback",
     "files",
+    "human_input",
     "message",
     "server",
     "workflow",

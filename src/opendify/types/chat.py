@@ -5,22 +5,27 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
 from ._model import Count, Many, Model, Price, Text
+from .human_input import PausedData
 
 __all__ = [
     "AgentThought",
     "AnnotationReply",
     "ChatReply",
     "CompletionReply",
+    "Lost",
     "MessageFile",
     "Metadata",
     "RetrieverResource",
     "Usage",
 ]
+
+Lost = Literal["text", "reasoning", "usage"]
+"""What may be missing from the reply of a stream that was lost and taken up again."""
 
 _FREE = Decimal(0)
 
@@ -157,6 +162,12 @@ class CompletionReply(Model):
         """Tokens and price; all zero if Dify gave none."""
         return self.metadata.usage or Usage()
 
+    @property
+    def citations(self) -> list[RetrieverResource]:
+        """The passages that the answer was made from, each once, in their order."""
+        passages = self.metadata.retriever_resources
+        return list({(one.dataset_id, one.document_id, one.segment_id): one for one in passages}.values())
+
 
 class ChatReply(CompletionReply):
     """The whole answer of a chat app, an agent or a chatflow."""
@@ -168,7 +179,11 @@ class ChatReply(CompletionReply):
     reasoning: str = ""
     """What a chatflow's model thought before it answered, where Dify keeps that apart (from 1.15)."""
     workflow_run_id: str | None = None
-    """Chatflow only, as are the two below."""
+    """Chatflow only, as are all below."""
     workflow_status: str | None = None
     """succeeded, stopped, partial-succeeded or paused."""
     outputs: dict[str, JsonValue] | None = None
+    paused: PausedData | None = None
+    """What a chatflow waits for, with the forms and their tokens (Dify 1.14 and later)."""
+    lost: list[Lost] = []
+    """What may be missing, where the stream was lost and taken up again. Mostly nothing is."""

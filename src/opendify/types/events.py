@@ -20,8 +20,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter, model_validator
 
 from ._model import Many, Model, Text, is_object
-from .chat import AgentThought, MessageFile, Metadata
-from .workflow import PausedData, WorkflowStatus
+from .chat import AgentThought, Lost, MessageFile, Metadata
+from .human_input import HumanInputForm, PausedData
+from .workflow import WorkflowStatus
 
 __all__ = [
     "AgentLogEvent",
@@ -51,6 +52,7 @@ __all__ = [
     "OtherEvent",
     "PingEvent",
     "ReasoningChunkEvent",
+    "StreamGapEvent",
     "TextChunkEvent",
     "TextReplaceEvent",
     "TtsMessageEndEvent",
@@ -156,7 +158,8 @@ class MessageReplaceEvent(Event):
     event: Literal["message_replace"]
     answer: Text = ""
     reason: Text = ""
-    """"output_moderation" in chatflows, empty elsewhere."""
+    """"output_moderation" in chatflows, empty elsewhere. "stream_resumed": no moderation; the stream was lost
+    and taken up again, and this is the answer as Dify stored it."""
 
 
 class MessageEndEvent(Event):
@@ -436,27 +439,11 @@ class AgentLogEvent(Event):
     data: AgentLogData
 
 
-class HumanInputRequiredData(Model):
-    """The form that somebody has to fill in."""
-
-    form_id: str | None = None
-    node_id: str | None = None
-    node_title: Text = ""
-    form_content: Text = ""
-    inputs: Many[JsonValue] = []
-    actions: Many[JsonValue] = []
-    display_in_ui: bool | None = None
-    form_token: str | None = Field(default=None, repr=False)
-    """Whoever has it can submit the form: treat it as a secret."""
-    resolved_default_values: dict[str, JsonValue] | None = None
-    expiration_time: int | None = None
-
-
 class HumanInputRequiredEvent(Event):
     """The run needs a person; `workflow_paused` follows (Dify 1.14 and later)."""
 
     event: Literal["human_input_required"]
-    data: HumanInputRequiredData
+    data: HumanInputForm
 
 
 class HumanInputDoneData(Model):
@@ -483,6 +470,13 @@ class HumanInputFormTimeoutEvent(Event):
 
     event: Literal["human_input_form_timeout"]
     data: HumanInputDoneData
+
+
+class StreamGapEvent(Event):
+    """Not of Dify's: the stream was lost and taken up again, and this could not be had again."""
+
+    event: Literal["stream_gap"]
+    lost: list[Lost]
 
 
 class OtherEvent(Event):
@@ -532,6 +526,7 @@ _Run = (
     | Annotated[HumanInputRequiredEvent, Tag("human_input_required")]
     | Annotated[HumanInputFormFilledEvent, Tag("human_input_form_filled")]
     | Annotated[HumanInputFormTimeoutEvent, Tag("human_input_form_timeout")]
+    | Annotated[StreamGapEvent, Tag("stream_gap")]
 )
 _Rest = Annotated[PingEvent, Tag("ping")] | Annotated[OtherEvent, Tag("other")]
 _Error = Annotated[ErrorEvent, Tag("error")]

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, JsonValue
 from pydantic_core import from_json
 
-from ._model import Count, Many, Model, Text
-from .chat import MessageFile
+from ._model import Count, Model, Text
+from .chat import Lost, MessageFile
+from .human_input import PausedData
 
 __all__ = [
-    "PausedData",
     "WorkflowLog",
     "WorkflowLogAccount",
     "WorkflowLogEndUser",
@@ -25,21 +25,6 @@ __all__ = [
 
 WorkflowStatus = Literal["running", "succeeded", "failed", "stopped", "partial-succeeded", "paused"] | str
 """How a run stands. "partial-succeeded": nodes failed, and the workflow provides for that."""
-
-
-class PausedData(Model):
-    """A run that waits for a person (Dify 1.14 and later)."""
-
-    workflow_run_id: str | None = None
-    paused_nodes: Many[str] = []
-    outputs: dict[str, JsonValue] | None = None
-    reasons: Many[JsonValue] = []
-    """What it waits for: for a human input node its form, with the token that submits it."""
-    status: WorkflowStatus = "paused"
-    created_at: int | None = None
-    elapsed_time: float | None = None
-    total_tokens: int | None = None
-    total_steps: int | None = None
 
 
 class WorkflowReply(Model):
@@ -66,6 +51,9 @@ class WorkflowReply(Model):
     finished_at: int | None = None
     files: list[MessageFile] = []
     paused: PausedData | None = None
+    """What it waits for, with the forms and their tokens."""
+    lost: list[Lost] = []
+    """What may be missing of `text` and `reasoning`, where the stream was lost and taken up again."""
 
 
 def _read(value: Any) -> Any:  # Any: what pydantic gives and takes here
