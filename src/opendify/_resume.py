@@ -92,6 +92,8 @@ class Resumption:
         """The snapshot told of the pause that we know: nothing was missed, and what comes now is heard."""
         self.owes = False
         """The answer as Dify stored it is needed to go on."""
+        self.news = False
+        """The event that was taken last was none that the reader had had."""
         self._keys: set[str] = set()  # of what the reader has had, and a snapshot may tell again
         self._passed = 0  # how much else he has had
         self._rounds: Counter[tuple[str | None, str]] = Counter()  # iterations and loops that he heard of
@@ -187,9 +189,11 @@ class Resumption:
             if self._in_snapshot:
                 self._begin_log()
             self._in_snapshot = self._text_may_follow = True
-        if isinstance(event, MessageReplaceEvent) and text_may_follow:
-            return []  # the text as it was stored, which may be far behind
-        if self._repeats(event, key):
+        # What may follow is the text as it was stored, which may be far behind.
+        self.news = not (
+            (isinstance(event, MessageReplaceEvent) and text_may_follow) or self._repeats(event, key)
+        )
+        if not self.news:
             return []
         if self._paused is not None and not self.at_pause:
             self._open_gap()  # it went on before we were here

@@ -85,7 +85,7 @@ class Stream(Generic[E, R]):
         self._payloads: deque[bytes] = deque()
         self._ready: deque[E] = deque()  # events to be given out before the payloads
         self._answer: tuple[PauseReason, Call[None]] | None = None  # to be submitted
-        self._losses = 0  # since the last event
+        self._losses = 0  # since there was news
         self._response: Response | None = None
         self._ended = False  # the body has
         self._over = False  # nothing more will be yielded
@@ -201,7 +201,6 @@ class Stream(Generic[E, R]):
     def _next(self) -> E:
         while not self._over:
             if self._ready:
-                self._losses = 0
                 return self._given(self._ready.popleft())
             if not self._payloads:
                 self._more()
@@ -304,6 +303,8 @@ class Stream(Generic[E, R]):
     def _sort(self, event: E) -> None:
         """Keep what of a run that was taken up again its reader has not had."""
         new = self._memory.take(event)
+        if self._memory.news:
+            self._losses = 0
         if self._memory.owes:
             new += self._memory.settle(self._stored())
         self._ready.extend(cast("list[E]", new))  # cast: what is made there is of the app's kind
