@@ -193,9 +193,9 @@ async def test_a_form_that_is_shown_elsewhere_is_no_ones_to_answer_here(connect:
 @pytest.mark.parametrize(
     ("status", "code", "kind", "advice"),
     [
-        (400, "invalid_form_data", BadRequestError, "Take the action from the form's actions"),
-        (412, "human_input_form_submitted", PreconditionFailedError, "The run goes on"),
-        (412, "human_input_form_expired", PreconditionFailedError, "The run goes on"),
+        (400, "invalid_form_data", BadRequestError, "which inputs and actions the form has"),
+        (412, "human_input_form_submitted", PreconditionFailedError, "the run goes on"),
+        (412, "human_input_form_expired", PreconditionFailedError, "the run went on"),
         (404, "not_found", NotFoundError, "Check the id"),
     ],
 )
