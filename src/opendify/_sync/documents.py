@@ -224,7 +224,8 @@ class Documents:
     ) -> DocumentBatch:
         """Put a file in place of a document's, on a Dify before 1.16; for later ones there is `update`.
 
-        Parameters and errors are those of `create_by_file`. It is indexed anew: see `wait`.
+        Parameters and errors are those of `create_by_file`. It is indexed anew: see `wait`. On Dify 1.12, see
+        `update_by_text`.
         """
         return self._update(
             "POST",

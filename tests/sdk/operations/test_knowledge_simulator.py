@@ -21,6 +21,7 @@ from opendify import (
     Knowledge,
     MethodNotAllowedError,
     NotFoundError,
+    ServerError,
 )
 from opendify.simulator import Simulator
 
@@ -335,3 +336,43 @@ async def test_many_batches_are_waited_for_at_once(
         return document.completed_segments
 
     assert await asyncio.gather(*(add(number) for number in range(8))) == [1] * 8
+
+
+async def test_a_pipeline_makes_documents_of_files_and_tells_what_its_datasources_have(
+    knowledge: Any, version: str
+) -> None:
+    dataset = await knowledge.datasets.create(name="Piped", description="[[pipeline]]")
+    if version == "1.12":
+        with pytest.raises(NotFoundError):
+            await knowledge.pipeline.datasource_plugins(dataset.id).first()
+        return
+    nodes = {
+        node.datasource_type: node.node_id async for node in knowledge.pipeline.datasource_plugins(dataset.id)
+    }
+    uploaded = await knowledge.pipeline.upload_file(b"Zebras are striped.", name="zebras.txt")
+    run: dict[str, Any] = {
+        "start_node_id": nodes["local_file"],
+        "datasource_type": "local_file",
+        "datasource_info_list": [{"reference": uploaded.id, "name": uploaded.name}],
+    }
+    async with knowledge.pipeline.stream(dataset.id, **run) as events:
+        assert (await events.reply()).status == "succeeded"
+    assert (await knowledge.pipeline.run(dataset.id, **run, is_published=False)).data["status"] == "succeeded"
+    assert [one async for one in knowledge.documents.list(dataset.id)] == []
+
+    begun = await knowledge.pipeline.run(dataset.id, **run)
+    (done,) = await knowledge.documents.wait(dataset.id, begun.batch, timeout=30)
+    assert done.id == begun.documents[0].id
+    found = await knowledge.datasets.retrieve(dataset.id, query="zebras", retrieval_model=WORDS)
+    assert found.records[0].segment.content == "Zebras are striped."
+    with pytest.raises(ServerError, match="pipeline_run_error"):
+        await knowledge.pipeline.run(dataset.id, **{**run, "start_node_id": "none"})
+
+    crawl: dict[str, Any] = {"datasource_type": "website_crawl"}
+    async with knowledge.pipeline.run_datasource_node(
+        dataset.id, nodes["website_crawl"], inputs={"url": "https://x.example"}, **crawl
+    ) as events:
+        assert [page["source_url"] for page in await events.reply()] == ["https://x.example"]
+    with pytest.raises(ServerError, match="datasource_error"):
+        async with knowledge.pipeline.run_datasource_node(dataset.id, "none", **crawl) as events:
+            await events.reply()
