@@ -70,6 +70,10 @@ EARLIER = (
     "ds-update",
     "doc-create-text",
     "doc-indexing-status-early",
+    "doc-get",
+    "doc-indexing-status-done",
+    "doc-list",
+    "doc-list-keyword",
     "seg-list",
     "seg-get",
     "tag-create",
@@ -90,7 +94,7 @@ EARLIER = (
 )
 """Exchanges that came before all others of their second, in this order: so their replies show."""
 
-INDEXING = 1.0
+INDEXING = 1.5
 """Seconds that indexing a document takes the simulator. What was recorded in a later second finds it done."""
 
 UNTIL = {"doc-indexing-status-early": b'"splitting"', "annotation-reply-status": b'"completed"'}
@@ -144,7 +148,7 @@ UNRECORDED: dict[str, tuple[dict[str, str], str, str, dict[str, Any]]] = {
         "/v1/datasets/0b152f07-5487-4fa1-b737-7013e605545f/document/create-by-text",
         {
             "name": "planets.txt",
-            "text": "Mercury is the closest planet to the Sun.",
+            "text": "Mercury is the closest planet to the Sun. " * 4 + "Mars.",
             "indexing_technique": "high_quality",
             "process_rule": {"mode": "automatic"},
         },

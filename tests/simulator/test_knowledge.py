@@ -128,6 +128,28 @@ async def test_a_document_can_be_made_to_fail() -> None:
     assert [document["name"] for document in failed["data"]] == ["short.txt", "facts.txt"]
 
 
+async def test_a_text_says_how_long_its_indexing_takes() -> None:
+    async with knowledge() as client:
+        dataset = await client.dataset()
+        slow = await client.give(dataset, "Mars is red. [[index:60]]", "slow.txt")
+        await client.document(dataset, "Venus is hot.")
+        waiting = (await client.call("GET", f"/datasets/{dataset}/documents?status=queuing")).json
+        found = await client.found(dataset, "Mars")
+    assert [document["id"] for document in waiting["data"]] == [slow["document"]["id"]]
+    assert found == ["Venus is hot."]
+
+
+async def test_any_operation_is_refused_when_what_is_sent_asks_for_it() -> None:
+    async with knowledge() as client:
+        dataset = await client.dataset()
+        told = [
+            await client.call("POST", f"/datasets/{dataset}/retrieve", {"query": "[[http:knowledge]]"}),
+            await client.call("GET", f"/datasets/{dataset}/documents?keyword=[[http:502]]"),
+            await client.upload(f"/datasets/{dataset}/document/create-by-file", b"[[http:429]]", "a.txt"),
+        ]
+    assert [said.status for said in told] == [403, 502, 429]
+
+
 async def test_a_file_is_read_by_its_kind() -> None:
     word = io.BytesIO()
     with zipfile.ZipFile(word, "w") as archive:

@@ -196,11 +196,14 @@ def _json(recording: Recording, ours: Exchange) -> Iterator[str]:
             yield f"keys {_key_order(mine)}, not {_key_order(theirs)}"
     if recording.name in _NAMED_BY_MODEL:
         mine["name"] = theirs["name"]
-    yield from _shape(theirs, mine, "body")
+    found = ours.status == 200 and route in ("retrieve", "hit-testing")
+    of_knowledge = re.search(r"/v1/(datasets|workspaces)\b", recording.request["url"]) is not None
+    exact = _EXACT | _EXACT_OF_KNOWLEDGE if of_knowledge else _EXACT
+    yield from _shape(theirs, mine, "body", _EXACT if found else exact)
+    if found:  # the best is the best; what comes after is as good as unlike, in an order of the model's own
+        yield from _shape(theirs["records"][:1], mine["records"][:1], "best", exact)
     if ours.status >= 400 and (said := _plain(_said(mine))) != (recorded := _plain(_said(theirs))):
         yield f"message {said!r}, not {recorded!r}"
-    if ours.status == 200 and route in ("retrieve", "hit-testing") and _found(mine) != _found(theirs):
-        yield f"found {_found(mine)!r}, not {_found(theirs)!r}"
     body = recording.exchange.body
     style: Callable[[Any], bytes] = _spaced if body.startswith((b'{"event": ', b'{"task_id": ')) else _escaped
     assert style(theirs) == body, "the recording is written in neither of Dify's two styles"
@@ -210,11 +213,6 @@ def _json(recording: Recording, ours: Exchange) -> Iterator[str]:
 def _said(body: dict[str, Any]) -> str:
     """The sentence of a refusal: one of them has no `message`, but an `error`."""
     return body["message"] if "message" in body else body["error"]
-
-
-def _found(body: dict[str, Any]) -> list[str]:
-    """The best that a search found. What comes after is as good as unlike, in an order of the model's own."""
-    return [record["segment"]["content"] for record in body["records"][:1]]
 
 
 def _written(chunks: list[bytes], style: Callable[[Any], bytes]) -> Iterator[str]:
@@ -318,6 +316,24 @@ _EXACT = {
     "parent_message_id",
 }
 """Fields whose values are Dify's, wherever they stand."""
+_EXACT_OF_KNOWLEDGE = {
+    *(
+        "content",
+        "sign_content",
+        "answer",
+        "keywords",
+        "word_count",
+        "index_node_hash",
+        "doc_form",
+        "doc_language",
+    ),
+    *("permission", "indexing_technique", "runtime_mode", "embedding_available", "is_published"),
+    *("search_method", "top_k", "reranking_enable", "score_threshold_enabled", "separator", "delimiter"),
+    *("max_tokens", "chunk_overlap", "enabled", "archived", "created_from", "built_in_field_enabled"),
+    *("document_count", "total_documents", "total_available_documents", "segment_count", "count", "total"),
+    *("total_pages", "page", "average_segment_length", "completed_segments", "total_segments", "fetch_from"),
+}
+"""Fields whose values are Dify's in replies to a dataset key."""
 _EXACT_HERE = {"body.result", "body.name", "body.job_status", "body.error_msg", "body.value"}
 _NAMED_BY_MODEL = {"conversation-rename-auto"}
 _FREE = {"tool_labels"}
@@ -328,7 +344,7 @@ _COUNTS_OF_MODEL = (".retriever_resources", ".prompts", ".prompts.files")
 """Lists whose length is a matter of what was asked."""
 
 
-def _shape(theirs: Any, mine: Any, where: str) -> Iterator[str]:
+def _shape(theirs: Any, mine: Any, where: str, exact: set[str] = _EXACT) -> Iterator[str]:
     """Fields by name and order, values by JSON type, and by value where it is no model's and no moment's."""
     key = where.rpartition(".")[2]
     if type(theirs) is not type(mine):
@@ -339,15 +355,18 @@ def _shape(theirs: Any, mine: Any, where: str) -> Iterator[str]:
         if list(theirs) != list(mine):
             yield f"{where}: fields {list(mine)}, not {list(theirs)}"
         for name in theirs.keys() & mine.keys():
-            yield from _shape(theirs[name], mine[name], f"{where}.{name}")
+            yield from _shape(theirs[name], mine[name], f"{where}.{name}", exact)
     elif isinstance(theirs, list):
         if bool(theirs) != bool(mine) or (not where.endswith(_COUNTS_OF_MODEL) and len(theirs) != len(mine)):
             yield f"{where}: {len(mine)} items, not {len(theirs)}"
         for at, item in enumerate(mine if theirs else []):
             yield from _shape(
-                theirs[min(at, len(theirs) - 1)], item, f"{where}[{at}]".replace(f".{key}[{at}]", f".{key}")
+                theirs[min(at, len(theirs) - 1)],
+                item,
+                f"{where}[{at}]".replace(f".{key}[{at}]", f".{key}"),
+                exact,
             )
-    elif (key in _EXACT or where in _EXACT_HERE) and where not in _OF_MODEL and theirs != mine:
+    elif (key in exact or where in _EXACT_HERE) and where not in _OF_MODEL and theirs != mine:
         yield f"{where}: {mine!r}, not {theirs!r}"
 
 

@@ -10,6 +10,7 @@ from opendify.simulator.apps import Behaviour
 from opendify.simulator.errors import Refusal, invalid, not_found
 from opendify.simulator.knowledge.datasets import Dataset, Tag
 from opendify.simulator.knowledge.models import PROVIDER, Model
+from opendify.simulator.model import Directives
 
 OWNER_ID = str(uuid5(NAMESPACE_URL, "opendify-simulator/owner"))
 """The account that a dataset key acts for."""
@@ -35,6 +36,10 @@ class Workspace:
     def now(self) -> float:
         """This moment, in seconds since 1970."""
         return time.time()
+
+    def takes(self, text: str) -> float:
+        """Seconds that indexing a text takes: `[[index:SECONDS]]` in it says otherwise than for others."""
+        return Directives(text).numbers("index", self.indexing_seconds)[0]
 
     def dataset(self, dataset_id: str, message: str = "Dataset not found.") -> Dataset:
         """A dataset by its id.

@@ -19,10 +19,10 @@ from opendify.simulator.operations import (
     tags,
     workflows,
 )
-from opendify.simulator.operations.workspace import advised
+from opendify.simulator.operations.workspace import opened
 from opendify.simulator.service import Route
 
-KNOWLEDGE: tuple[Route, ...] = advised(
+KNOWLEDGE: tuple[Route, ...] = opened(
     (
         *tags.ROUTES,
         *metadata.ROUTES,

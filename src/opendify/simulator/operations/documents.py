@@ -31,9 +31,7 @@ from opendify.simulator.wire import mapping
 
 def create_by_text(service: Service, request: Request) -> Reply:
     """POST /datasets/{dataset_id}/document/create-by-text."""
-    service.workspace(request)
-    body = parsed(request.content_type, request.body)
-    payload = validated(DocumentTextCreatePayload, body)
+    payload = validated(DocumentTextCreatePayload, parsed(request.content_type, request.body))
     workspace, dataset = dataset_of(service, request)
     file = _text_file(service, payload.name, payload.text)
     return _create(workspace, dataset, file, payload.model_dump(exclude_none=True))
@@ -248,14 +246,8 @@ def _create(workspace: Workspace, dataset: Dataset, file: File, config: Mapping[
         workspace.settle(dataset)
     dataset.rule = rule
     dataset.retrieval_model = dataset.retrieval_model or checked.retrieval_model
-    given = Given(
-        file,
-        text_of(file.content, file.extension),
-        rule,
-        checked.doc_form,
-        workspace.now,
-        workspace.indexing_seconds,
-    )
+    text = text_of(file.content, file.extension)
+    given = Given(file, text, rule, checked.doc_form, workspace.now, workspace.takes(text))
     document = _of_this_name(dataset, file.name) if checked.duplicate else None
     if document is None:
         document = Document(file.name, dataset.next_position(), given, new_batch(), OWNER_ID, dataset.economy)
@@ -292,13 +284,14 @@ def _replace(
     now, had = workspace.now, document.given
     if document.display_status(now) != "available":
         raise invalid("Document is not available")
+    text = text_of(file.content, file.extension) if file else had.text
     given = Given(
         file or had.file,
-        text_of(file.content, file.extension) if file else had.text,
+        text,
         checked.process_rule or had.rule,
         checked.doc_form if "doc_form" in config else had.doc_form,
         now,
-        workspace.indexing_seconds,
+        workspace.takes(text),
         # The task that updates a document waits for a lock that it holds itself (recorded, and its code).
         stuck=workspace.behaviour == "1.12",
     )

@@ -123,7 +123,7 @@ def _begun(service: Service, workspace: Workspace, dataset: Dataset, given: Pipe
         missing = file is None
         file = file or File("", name_of(given.datasource_type, info), "", "")
         text = text_of(file.content, file.extension)
-        about = Given(file, text, rule, "text_model", workspace.now, workspace.indexing_seconds)
+        about = Given(file, text, rule, "text_model", workspace.now, workspace.takes(text))
         document = Document(
             file.name, dataset.next_position(), about, batch, OWNER_ID, dataset.economy, "rag-pipeline"
         )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from opendify.simulator.errors import Refusal, not_found
+from opendify.simulator.faults import directives
 from opendify.simulator.knowledge.datasets import Dataset
 from opendify.simulator.knowledge.documents import Document
 from opendify.simulator.knowledge.workspace import Workspace
@@ -58,11 +59,12 @@ def page_of(items: Sequence[_T], page: int, limit: int) -> list[_T]:
     return list(items[(page - 1) * size : page * size])
 
 
-def advised(routes: Iterable[Route]) -> tuple[Route, ...]:
-    """The same routes; what they do not find is told with the advice that Dify's framework adds.
+def opened(routes: Iterable[Route]) -> tuple[Route, ...]:
+    """The same routes, behind the key, with what is the same for all.
 
-    It compares the path that was asked for with those that it has, less all between their first and last
-    parameter, and names up to three that are close.
+    `[[http:KIND]]` in whatever is sent is obeyed. What they do not find is told with the advice that Dify's
+    framework adds: it compares the path that was asked for with those that it has, less all between their
+    first and last parameter, and names up to three that are close.
     """
     routes = tuple(routes)
     close: dict[str, str] = {}
@@ -72,7 +74,9 @@ def advised(routes: Iterable[Route]) -> tuple[Route, ...]:
 
     def told(operation: Operation) -> Operation:
         def tell(service: Service, request: Request) -> Result:
+            service.workspace(request)
             try:
+                _refuse(request)
                 return operation(service, request)
             except Refusal as refusal:
                 found = difflib.get_close_matches(request.path, close)
@@ -87,6 +91,13 @@ def advised(routes: Iterable[Route]) -> tuple[Route, ...]:
         return tell
 
     return tuple(replace(route, operation=told(route.operation)) for route in routes)
+
+
+def _refuse(request: Request) -> None:
+    sent = (request.body, *(part.content for part in request.parts))
+    for text in (*request.query.values(), *(part.decode(errors="replace") for part in sent)):
+        if "[[http" in text:
+            directives(text)
 
 
 def _parameter(match: re.Match[str]) -> str:
