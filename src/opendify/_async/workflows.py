@@ -48,7 +48,7 @@ class AsyncWorkflows:
         ("partial-succeeded") or that waits for a person ("paused") is returned, with that `status`.
 
         >>> async def summary(dify: AsyncDify) -> JsonValue:
-        ...     return (await dify.workflows.run(inputs={"text": "…"}, user="ada")).outputs["summary"]
+        ...     return (await dify.workflows.run(inputs={"text": "…"}, user="ada")).outputs["result"]
         """
         call = self._call(inputs, user, files, workflow_id, trace_id, resume)
         return await self._caller.fold(call, human_input)

@@ -49,7 +49,7 @@ class Workflows:
         ("partial-succeeded") or that waits for a person ("paused") is returned, with that `status`.
 
         >>> def summary(dify: Dify) -> JsonValue:
-        ...     return (dify.workflows.run(inputs={"text": "…"}, user="ada")).outputs["summary"]
+        ...     return (dify.workflows.run(inputs={"text": "…"}, user="ada")).outputs["result"]
         """
         call = self._call(inputs, user, files, workflow_id, trace_id, resume)
         return self._caller.fold(call, human_input)
