@@ -32,8 +32,7 @@ PNG = bytes.fromhex(
 WAV = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\0\0\0\0"
 
 # The app that an example of a class is about, by its nickname in the simulator; of all others, the chatflow.
-APPS = {"workflows": "workflow", "completion": "completion"}
-CHATS = ("chatflow",)
+APPS = {"workflows": "workflow", "completion": "completion", "human_input": "approval"}
 
 UPPER_ROOMS = ("gateway", "simulator", "cli")  # what is not the SDK
 
@@ -135,9 +134,14 @@ class Supplies:
     @cached_property
     def workflow_run_id(self) -> str:
         with self.dify() as dify:
-            if self.app in CHATS:
-                return str(self._reply.workflow_run_id)
-            return dify.workflows.run(inputs={"text": "Hello"}).workflow_run_id
+            if self.app == "workflow":
+                return dify.workflows.run(inputs={"text": "Hello"}).workflow_run_id
+            return str(self._reply.workflow_run_id)
+
+    @property
+    def form_token(self) -> str:
+        assert self._reply.paused, "the app waits for a person"
+        return str(self._reply.paused.forms[0].form_token)
 
     @cached_property
     def dataset_id(self) -> str:

@@ -37,6 +37,7 @@ from opendify.types import (
     ConversationVariable,
     EndUser,
     Feedback,
+    HumanInputForm,
     Message,
     MessageThought,
     RetrieverResource,
@@ -92,6 +93,8 @@ async def calls_give_what_they_say(dify: AsyncDify, speech: Path) -> None:
     assert_type(await dify.app.meta(), AppMeta)
     assert_type(await dify.app.site(), AppSite)
     assert_type(await dify.files.upload(speech), UploadedFile)
+    assert_type(await dify.human_input.form("t"), HumanInputForm)
+    assert_type(await dify.human_input.submit("t", action="a", inputs={"i": "v"}), None)
     assert_type(await dify.conversations.rename("c", name="n"), Conversation)
     assert_type(await dify.conversations.delete("c"), None)
     assert_type(
@@ -138,6 +141,8 @@ def the_sync_twin_gives_the_same(dify: Dify, speech: Path) -> None:
     assert_type(dify.app.meta(), AppMeta)
     assert_type(dify.app.site(), AppSite)
     assert_type(dify.files.upload(speech), UploadedFile)
+    assert_type(dify.human_input.form("t"), HumanInputForm)
+    assert_type(dify.human_input.submit("t", action="a", inputs={"i": "v"}), None)
     assert_type(dify.conversations.variables("c"), Pages[ConversationVariable])
     assert_type(dify.conversations.update_variable("c", "v", value=1), ConversationVariable)
     assert_type(dify.conversations.delete("c"), None)
