@@ -94,6 +94,7 @@ class DifyError(Exception):
 
 def _revive(kind: type[DifyError], args: tuple[object, ...], state: dict[str, object]) -> DifyError:
     error = kind.__new__(kind, *args)
+    error.args = args  # a `TimeoutError` does not take them from there
     vars(error).update(state)
     return error
 

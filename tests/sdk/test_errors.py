@@ -279,6 +279,8 @@ def test_errors_survive_pickling_so_that_process_pools_can_tell_them() -> None:
         APITimeoutError("no", url="http://dify", sent=True, phase="silence"),
         opendify.ResponseError("no", status=200),
         opendify.TruncatedStreamError("cut"),
+        opendify.IndexingFailedError("no", documents=[]),
+        opendify.IndexingTimeoutError("not yet", documents=[], timeout=1),
     ):
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is type(error)

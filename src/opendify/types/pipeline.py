@@ -65,7 +65,7 @@ class DatasourceCredential(Model):
 class DatasourcePlugin(Model):
     """A node by which documents come into a pipeline."""
 
-    node_id: str
+    node_id: Text = ""
     plugin_id: str | None = None
     provider_name: str | None = None
     datasource_type: DatasourceType | str = ""
