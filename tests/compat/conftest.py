@@ -49,5 +49,5 @@ APPS = (
 @pytest.fixture(params=["1.12", "1.16"])
 def dify(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """A simulated Dify of each version, with an app of every kind that dify_oapi knows."""
-    with Simulator(APPS, behaviour=request.param, pace=0, naming_delay=0) as simulator:
+    with Simulator(APPS, behaviour=request.param, pace=0, naming_delay=0, indexing_seconds=0.01) as simulator:
         yield simulator

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,9 +13,6 @@ from dify_oapi.core.model.request_option import RequestOption
 from opendify.simulator import Simulator
 
 from . import programs
-
-# Which key opens which service.
-KEYS = {"dify": "chat"}
 
 
 def methods_of(client: Client, service: str) -> Iterator[tuple[str, str]]:
@@ -32,7 +30,7 @@ class Run:
         self._program = program
         self._names = {
             id(resource): (service, name)
-            for service in (*programs.PROGRAMS, "knowledge")
+            for service in programs.PROGRAMS
             for name, resource in vars(getattr(client, service).v1).items()
         }
         self.called: set[tuple[str, str, str]] = set()
@@ -91,11 +89,12 @@ async def arun(program: programs.Program, client: Client, option: RequestOption)
 @pytest.mark.parametrize("waiting", ["sync", "async"])
 def test_a_program_calls_every_method_of_its_service(dify: Simulator, service: str, waiting: str) -> None:
     client = Client.builder().domain(dify.url).build()
-    option = RequestOption.builder().api_key(dify.keys[KEYS.get(service, service)]).build()
+    keys = dify.keys | {"dify": dify.keys["chat"], "knowledge": dify.dataset_key}
+    option = RequestOption.builder().api_key(keys[service]).build()
     program = programs.PROGRAMS[service](client)
     if waiting == "sync":
-        running = run(program, client, option)
-        client.close()
+        with closing(client):
+            running = run(program, client, option)
     else:
         running = asyncio.run(arun(program, client, option))
     called = {(name, method) for owner, name, method in running.called if owner == service}
