@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from opendify import AsyncHttpxTransport, HttpxTransport
 
@@ -32,6 +32,7 @@ class Connections:
     def __init__(self) -> None:
         self._lock = Lock()
         self._sync: HttpxTransport | None = None
+        self._close_sync: finalize[..., Connections] | None = None
         self._by_loop: dict[asyncio.AbstractEventLoop, _LoopsOwn] = {}
         ALL.add(self)
 
@@ -44,6 +45,7 @@ class Connections:
                     trust_env=_trusts_environment(config),
                     verify=_verify(config.verify_ssl),
                 )
+                self._close_sync = finalize(self, self._sync.close)  # for a client that nobody closes
             return self._sync
 
     async def async_transport(self, config: Config) -> AsyncHttpxTransport:
@@ -74,9 +76,9 @@ class Connections:
     def close(self) -> None:
         """Close the sync connections. Those of event loops, only their loops can close."""
         with self._lock:
-            transport, self._sync = self._sync, None
-        if transport is not None:
-            transport.close()
+            close, self._sync, self._close_sync = self._close_sync, None, None
+        if close is not None:
+            close()
 
     async def aclose(self) -> None:
         """Close the sync connections, and those of the running event loop."""
