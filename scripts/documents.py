@@ -240,7 +240,7 @@ def in_reference(method: str) -> str:
     for page, client in CLIENTS.items():
         if kind := resources(client).get(noun):
             return f"[`{method}`](reference/{page}.md#{kind.__module__}.{kind.__qualname__}.{verb})"
-    return f"`{method}`"
+    sys.exit(f"{method} stands in the table of operations, but no client has {noun}.")
 
 
 def table(rows: tuple[Row, ...]) -> Iterator[str]:
