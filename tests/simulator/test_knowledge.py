@@ -90,6 +90,14 @@ async def test_a_dataset_is_counted_and_takes_its_form_from_its_documents() -> N
     assert shown["word_count"] == len("Mars is red.Venus is hot.Jupiter is large.")
 
 
+async def test_a_dataset_that_is_kept_elsewhere_takes_no_documents() -> None:
+    async with knowledge() as client:
+        dataset = await client.dataset(provider="external")
+        path = f"/datasets/{dataset}/document/create-by-file"
+        said = await client.upload(path, b"Mars", "a.txt", {"indexing_technique": "high_quality"})
+    assert (said.status, said.message) == (400, "External datasets are not supported.")
+
+
 # Documents
 
 

@@ -104,7 +104,7 @@ class Document:
 
     def add(self, content: str, keywords: list[str] | None, *, at: float) -> Segment:
         """Add a segment at the end."""
-        position = max((segment.position for segment in self.segments), default=0) + 1
+        position = self.segments[-1].position + 1 if self.segments else 1
         segment = Segment(self.id, content, position, self.created_by, at, at, at)
         segment.keywords = keywords or (sorted(set(words(content)))[:10] if self.economy else None)
         self.segments.append(segment)

@@ -227,6 +227,8 @@ def _data(request: Request) -> dict[str, object]:
 
 
 def _create(workspace: Workspace, dataset: Dataset, file: File, config: Mapping[str, object]) -> Reply:
+    if dataset.provider == "external":
+        raise invalid("External datasets are not supported.")
     asked = dict(config)
     if not dataset.indexing_technique and not asked.get("indexing_technique"):
         raise invalid("indexing_technique is required.")
