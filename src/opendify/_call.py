@@ -35,6 +35,7 @@ __all__ = [
     "FilePart",
     "Form",
     "Operation",
+    "Progress",
     "QueryValue",
     "Reply",
     "Timeout",
@@ -55,6 +56,9 @@ __all__ = [
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
+
+Progress = Callable[[int, int | None], None]
+"""Is told how a file moves: its bytes so far, and all of them, `None` where nobody knows."""
 
 QueryValue = str | int | float | bool | Sequence[str] | None
 
@@ -114,6 +118,7 @@ class FilePart:
     size: int | None
     again: bool
     name: str = "file"
+    on_progress: Progress | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,17 +83,20 @@ class AiohttpTransport:
 
     async def open(self, request: AsyncRequest) -> AsyncResponse:
         begun = time.monotonic()
+        faults: list[Exception] = []
         try:
             if request.content is None or (
                 isinstance(request.content, bytes) and len(request.content) <= _AT_ONCE
             ):
                 response = await self._send(request, request.headers, request.content)
             else:
-                response = await self._send_in_pieces(request, request.content)
+                response = await self._send_in_pieces(request, request.content, faults)
         except _ERRORS as error:
             failure = _translated(error, request)
             if isinstance(error, aiohttp.ConnectionTimeoutError) and self._waited_for_others(request, begun):
                 failure = no_free_connection(request.address, request.timeout.silence, failure.__cause__)
+            if faults:
+                raise faults[0] from None
         else:
             return _AiohttpResponse(request, response)
         raise failure
@@ -112,15 +115,18 @@ class AiohttpTransport:
         )
 
     async def _send_in_pieces(
-        self, request: AsyncRequest, content: bytes | AsyncIterable[bytes]
+        self, request: AsyncRequest, content: bytes | AsyncIterable[bytes], faults: list[Exception]
     ) -> aiohttp.ClientResponse:
-        """Aiohttp has no timeout for a server that takes nothing any more: here it is that of silence."""
+        """Aiohttp has no timeout for a server that takes nothing any more: here it is that of silence.
+
+        What the content raises goes into `faults`: aiohttp would make a lost connection of it.
+        """
         headers, silence = request.headers, request.timeout.silence
         if isinstance(content, bytes):
             headers = {**headers, "Content-Length": str(len(content))}
             content = _pieces(content)
         async with asyncio.timeout(silence) as deadline:
-            return await self._send(request, headers, _watched(content, deadline, silence))
+            return await self._send(request, headers, _watched(content, deadline, silence, faults))
 
     def _waited_for_others(self, request: AsyncRequest, begun: float) -> bool:
         """Whether it was no connection being made that took too long."""
@@ -236,13 +242,17 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def _watched(
-    content: AsyncIterable[bytes], deadline: asyncio.Timeout, silence: float | None
+    content: AsyncIterable[bytes], deadline: asyncio.Timeout, silence: float | None, faults: list[Exception]
 ) -> AsyncIterator[bytes]:
     """The content, of which each piece that is taken puts off the deadline."""
-    async for piece in content:
-        if silence is not None:
-            deadline.reschedule(asyncio.get_running_loop().time() + silence)
-        yield piece
+    try:
+        async for piece in content:
+            if silence is not None:
+                deadline.reschedule(asyncio.get_running_loop().time() + silence)
+            yield piece
+    except Exception as error:
+        faults.append(error)
+        raise
 
 
 _ERRORS = (aiohttp.ClientError, TimeoutError, OSError)

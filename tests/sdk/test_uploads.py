@@ -181,3 +181,45 @@ async def test_what_is_no_file_is_refused_with_what_would_be(connect: Connect, t
         with pytest.raises(FileNotFoundError):
             await dify.files.upload(tmp_path / "missing.txt")
     assert server.requests == []
+
+
+async def test_progress_is_told_in_bytes_of_the_file(connect: Connect, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(PNG + bytes(600_000))
+    size = len(PNG) + 600_000
+    told: list[tuple[int, int | None]] = []
+    with WireServer(TAKEN) as server:
+        dify = connect(server)
+        await dify.files.upload(tmp_path / "a.png", on_progress=lambda *bytes_: told.append(bytes_))
+        assert len(told) > 2
+        assert told == sorted(told)
+        assert told[-1] == (size, size)
+        told.clear()
+        await dify.files.upload(
+            yielding([PNG, PNG], connect), name="a.png", on_progress=lambda *bytes_: told.append(bytes_)
+        )
+    assert told == [(len(PNG), None), (2 * len(PNG), None)]
+
+
+async def test_progress_begins_anew_with_each_try(connect: Connect) -> None:
+    told: list[int] = []
+    with WireServer(answer(b'{"code":"too_many_requests"}', status=429), TAKEN) as server:
+        await connect(server).files.upload(PNG, on_progress=lambda sent, _: told.append(sent))
+    assert told == [len(PNG)] * 2
+
+
+async def test_what_breaks_on_our_side_is_raised_as_it_is(connect: Connect) -> None:
+    class Unreadable(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 4096:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    def refuse(sent: int, size: int | None) -> None:
+        raise LookupError("no more of it")
+
+    with WireServer(TAKEN) as server:
+        with pytest.raises(OSError, match="Input/output error"):
+            await connect(server).files.upload(Unreadable(PNG + bytes(900_000)), name="a.png")
+        with pytest.raises(LookupError, match="no more"):
+            await connect(server).files.upload(PNG, on_progress=refuse)
+    assert server.requests == []

@@ -157,7 +157,7 @@ class _AsyncClient:
             raise ValueError(f"path must begin with a slash, as in /workflows/logs; it is {shown(path)!r}.")
         if json is not None and (form is not None or file is not None):
             raise ValueError("A body is json or a form, not both.")
-        part = None if file is None else await async_file_part(file, None, None)
+        part = None if file is None else await async_file_part(file)
         return await self._caller.reply(
             Operation(
                 method=method.upper(),

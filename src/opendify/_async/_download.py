@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from .._call import Progress
 from .._waiting import async_write
 from ._transport import AsyncResponse
 from ._tries import AsyncTries
@@ -91,7 +92,7 @@ class AsyncDownload:
         """
         return await self._do(lambda response: response.read())
 
-    async def save(self, path: Path, *, on_progress: Callable[[int, int | None], None] | None = None) -> Path:
+    async def save(self, path: Path, *, on_progress: Progress | None = None) -> Path:
         """Put the whole file under `path`, and give that back. Memory is that of one piece.
 
         It is written beside its place, under another name, and put there when it is complete: what stood

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
-from .._call import FilePart
+from .._call import FilePart, Progress
 from .._media import HEAD_BYTES, extension_of, sniff
 from .._waiting import async_read
 
@@ -34,18 +35,41 @@ class AsyncUpload:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._before
-        content = b"" if self._file is None else self._file.content
-        if isinstance(content, bytes):
-            for start in range(0, len(content), PIECE_BYTES):
-                yield content[start : start + PIECE_BYTES]
-        elif isinstance(content, AsyncIterable):
-            async for piece in content:
+        if self._file is not None:
+            tell, sent = self._file.on_progress, 0
+            async for piece in _content(self._file):
                 yield piece
+                sent += len(piece)
+                if tell is not None:
+                    tell(sent, self._file.size)
         yield self._after
 
 
-async def async_file_part(content: AsyncFileContent, name: str | None, mime_type: str | None) -> FilePart:
-    """A file ready to be sent; name and MIME type are found out from its content where they are not given."""
+async def _content(file: FilePart) -> AsyncIterator[bytes]:
+    content = file.content
+    if isinstance(content, bytes):
+        for start in range(0, len(content), PIECE_BYTES):
+            yield content[start : start + PIECE_BYTES]
+    elif isinstance(content, AsyncIterable):
+        async for piece in content:
+            yield piece
+
+
+async def async_file_part(
+    content: AsyncFileContent,
+    name: str | None = None,
+    mime_type: str | None = None,
+    on_progress: Progress | None = None,
+) -> FilePart:
+    """A file ready to be sent; name and MIME type are found out from its content where they are not given.
+
+    `on_progress` is called after each piece that was sent; of a request that is tried again, from the start.
+    """
+    part = await _unwatched_part(content, name, mime_type)
+    return part if on_progress is None else replace(part, on_progress=on_progress)
+
+
+async def _unwatched_part(content: AsyncFileContent, name: str | None, mime_type: str | None) -> FilePart:
     if isinstance(content, bytes | bytearray | memoryview):
         content = bytes(content)
         return _part(content, content[:HEAD_BYTES], name, mime_type, size=len(content), again=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._call import Call, FileCall, Form, given, read_as
+from .._call import Call, FileCall, Form, Progress, given, read_as
 from ..types.audio import Transcript
 from ._caller import AsyncCaller
 from ._download import AsyncDownload
@@ -25,12 +25,17 @@ class AsyncAudio:
         self._caller = caller
 
     async def to_text(
-        self, file: AsyncFileContent, *, name: str | None = None, user: str | None = None
+        self,
+        file: AsyncFileContent,
+        *,
+        name: str | None = None,
+        user: str | None = None,
+        on_progress: Progress | None = None,
     ) -> Transcript:
         """What is said in a recording: mp3, m4a, wav, amr or mpga, up to 30 MB.
 
-        `file` and `name` are as in `files.upload`. Dify goes by the MIME type, and refuses those that
-        others use (audio/mpeg, audio/x-wav); it gets the ones that it takes.
+        `file`, `name` and `on_progress` are as in `files.upload`. Dify goes by the MIME type, and refuses
+        those that others use (audio/mpeg, audio/x-wav); it gets the ones that it takes.
 
         Raises `BadRequestError` where the app has speech to text switched off, `UnsupportedMediaTypeError`
         and `PayloadTooLargeError`.
@@ -38,7 +43,7 @@ class AsyncAudio:
         >>> async def listen(dify: AsyncDify, speech: Path) -> str:
         ...     return (await dify.audio.to_text(speech, user="ada")).text
         """
-        part = await async_file_part(file, name, None)
+        part = await async_file_part(file, name, None, on_progress)
         user = user or self._caller.user
         return await self._caller.send(
             Call(

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from .._call import Call, EventsCall, Form, given, path, read_as
+from .._call import Call, EventsCall, Form, Progress, given, path, read_as
 from .._datasource import DatasourceCourse, DatasourceFold
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, read_page, whole
@@ -48,13 +48,18 @@ class AsyncPipeline:
         self._caller = caller
 
     async def upload_file(
-        self, file: AsyncFileContent, *, name: str | None = None, mime_type: str | None = None
+        self,
+        file: AsyncFileContent,
+        *,
+        name: str | None = None,
+        mime_type: str | None = None,
+        on_progress: Progress | None = None,
     ) -> PipelineFile:
         """Hand a file to Dify, for a run with the datasource type "local_file".
 
         Parameters and errors are those of `Dify.files.upload`.
         """
-        part = await async_file_part(file, name, mime_type)
+        part = await async_file_part(file, name, mime_type, on_progress)
         return await self._caller.send(
             Call(method="POST", path="/datasets/pipeline/file-upload", form=Form({}, part), read=_file)
         )

@@ -158,7 +158,7 @@ class _Client:
             raise ValueError(f"path must begin with a slash, as in /workflows/logs; it is {shown(path)!r}.")
         if json is not None and (form is not None or file is not None):
             raise ValueError("A body is json or a form, not both.")
-        part = None if file is None else file_part(file, None, None)
+        part = None if file is None else file_part(file)
         return self._caller.reply(
             Operation(
                 method=method.upper(),

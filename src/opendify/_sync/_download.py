@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from .._call import Progress
 from .._waiting import write
 from ._transport import Response
 from ._tries import Tries
@@ -92,7 +93,7 @@ class Download:
         """
         return self._do(lambda response: response.read())
 
-    def save(self, path: Path, *, on_progress: Callable[[int, int | None], None] | None = None) -> Path:
+    def save(self, path: Path, *, on_progress: Progress | None = None) -> Path:
         """Put the whole file under `path`, and give that back. Memory is that of one piece.
 
         It is written beside its place, under another name, and put there when it is complete: what stood

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
-from .._call import FilePart
+from .._call import FilePart, Progress
 from .._media import HEAD_BYTES, extension_of, sniff
 from .._waiting import read
 
@@ -35,17 +36,40 @@ class Upload:
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._before
-        content = b"" if self._file is None else self._file.content
-        if isinstance(content, bytes):
-            for start in range(0, len(content), PIECE_BYTES):
-                yield content[start : start + PIECE_BYTES]
-        elif isinstance(content, Iterable):
-            yield from content
+        if self._file is not None:
+            tell, sent = self._file.on_progress, 0
+            for piece in _content(self._file):
+                yield piece
+                sent += len(piece)
+                if tell is not None:
+                    tell(sent, self._file.size)
         yield self._after
 
 
-def file_part(content: FileContent, name: str | None, mime_type: str | None) -> FilePart:
-    """A file ready to be sent; name and MIME type are found out from its content where they are not given."""
+def _content(file: FilePart) -> Iterator[bytes]:
+    content = file.content
+    if isinstance(content, bytes):
+        for start in range(0, len(content), PIECE_BYTES):
+            yield content[start : start + PIECE_BYTES]
+    elif isinstance(content, Iterable):
+        yield from content
+
+
+def file_part(
+    content: FileContent,
+    name: str | None = None,
+    mime_type: str | None = None,
+    on_progress: Progress | None = None,
+) -> FilePart:
+    """A file ready to be sent; name and MIME type are found out from its content where they are not given.
+
+    `on_progress` is called after each piece that was sent; of a request that is tried again, from the start.
+    """
+    part = _unwatched_part(content, name, mime_type)
+    return part if on_progress is None else replace(part, on_progress=on_progress)
+
+
+def _unwatched_part(content: FileContent, name: str | None, mime_type: str | None) -> FilePart:
     if isinstance(content, bytes | bytearray | memoryview):
         content = bytes(content)
         return _part(content, content[:HEAD_BYTES], name, mime_type, size=len(content), again=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .._call import Call, FileCall, Form, given, read_as
+from .._call import Call, FileCall, Form, Progress, given, read_as
 from ..types.audio import Transcript
 from ._caller import Caller
 from ._download import Download
@@ -25,11 +25,18 @@ class Audio:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    def to_text(self, file: FileContent, *, name: str | None = None, user: str | None = None) -> Transcript:
+    def to_text(
+        self,
+        file: FileContent,
+        *,
+        name: str | None = None,
+        user: str | None = None,
+        on_progress: Progress | None = None,
+    ) -> Transcript:
         """What is said in a recording: mp3, m4a, wav, amr or mpga, up to 30 MB.
 
-        `file` and `name` are as in `files.upload`. Dify goes by the MIME type, and refuses those that
-        others use (audio/mpeg, audio/x-wav); it gets the ones that it takes.
+        `file`, `name` and `on_progress` are as in `files.upload`. Dify goes by the MIME type, and refuses
+        those that others use (audio/mpeg, audio/x-wav); it gets the ones that it takes.
 
         Raises `BadRequestError` where the app has speech to text switched off, `UnsupportedMediaTypeError`
         and `PayloadTooLargeError`.
@@ -37,7 +44,7 @@ class Audio:
         >>> def listen(dify: Dify, speech: Path) -> str:
         ...     return (dify.audio.to_text(speech, user="ada")).text
         """
-        part = file_part(file, name, None)
+        part = file_part(file, name, None, on_progress)
         user = user or self._caller.user
         return self._caller.send(
             Call(

@@ -6,7 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from .._call import Call, FileCall, FilePart, Form, Reply, encode_json, given, nothing, path, read_as
+from .._call import (
+    Call,
+    FileCall,
+    FilePart,
+    Form,
+    Progress,
+    Reply,
+    encode_json,
+    given,
+    nothing,
+    path,
+    read_as,
+)
 from .._errors import BadRequestError, retold
 from .._indexing import is_indexed, still_indexing
 from .._limits import a_hundred, page_size
@@ -148,11 +160,12 @@ class Documents:
         embedding_model: str | None = None,
         embedding_model_provider: str | None = None,
         original_document_id: str | None = None,
+        on_progress: Progress | None = None,
     ) -> DocumentBatch:
         """Put a file into a dataset. It is taken at once, and indexed afterwards: see `wait`.
 
-        `file`, `name` and `mime_type` are those of `Dify.files.upload`; `name` becomes the document's. The
-        other parameters are those of `create_by_text`.
+        `file`, `name`, `mime_type` and `on_progress` are those of `Dify.files.upload`; `name` becomes the
+        document's. The other parameters are those of `create_by_text`.
 
         Raises `NotFoundError`, `BadRequestError` (Dify 1.12) or `PayloadTooLargeError` and
         `UnsupportedMediaTypeError` for a file that Dify does not take, and `BadRequestError` for
@@ -162,7 +175,7 @@ class Documents:
         ...     taken = knowledge.documents.create_by_file(dataset_id, document)
         ...     knowledge.documents.wait(dataset_id, taken.batch)
         """
-        part = file_part(file, name, mime_type)
+        part = file_part(file, name, mime_type, on_progress)
         settings = _settings(
             indexing_technique,
             process_rule,
@@ -221,6 +234,7 @@ class Documents:
         doc_form: DocForm | None = None,
         doc_language: str | None = None,
         retrieval_model: RetrievalModel | None = None,
+        on_progress: Progress | None = None,
     ) -> DocumentBatch:
         """Put a file in place of a document's, on a Dify before 1.16; for later ones there is `update`.
 
@@ -230,7 +244,7 @@ class Documents:
         return self._update(
             "POST",
             path("/datasets/{}/documents/{}/update-by-file", dataset_id, document_id),
-            file_part(file, name, mime_type),
+            file_part(file, name, mime_type, on_progress),
             _settings(None, process_rule, doc_form, doc_language, retrieval_model),
         )
 
@@ -246,6 +260,7 @@ class Documents:
         doc_form: DocForm | None = None,
         doc_language: str | None = None,
         retrieval_model: RetrievalModel | None = None,
+        on_progress: Progress | None = None,
     ) -> DocumentBatch:
         """Put a file in place of a document's (Dify 1.16; before that there is `update_by_file`).
 
@@ -255,7 +270,7 @@ class Documents:
         return self._update(
             "PATCH",
             path("/datasets/{}/documents/{}", dataset_id, document_id),
-            file_part(file, name, mime_type),
+            file_part(file, name, mime_type, on_progress),
             _settings(None, process_rule, doc_form, doc_language, retrieval_model),
         )
 

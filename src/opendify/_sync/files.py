@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .._call import Call, FileCall, Form, path, read_as
+from .._call import Call, FileCall, Form, Progress, path, read_as
 from ..types.files import UploadedFile
 from ._caller import Caller
 from ._download import Download
@@ -27,13 +27,15 @@ class Files:
         user: str | None = None,
         name: str | None = None,
         mime_type: str | None = None,
+        on_progress: Progress | None = None,
     ) -> UploadedFile:
         """Hand a file to Dify. What comes back has an `attachment`, which goes into `files` of a message.
 
         `file`: bytes, a `Path`, a file open in binary mode, or anything that yields bytes; it is read
         while it is sent, and a file that you opened stays open. `user`: whoever will name the file in a
         message. `name` and `mime_type` are found out from the path and the content where they are left
-        out; Dify goes by the name's extension.
+        out; Dify goes by the name's extension. `on_progress`: called with the bytes sent so far, and those of
+        the whole file or `None`.
 
         Raises `PayloadTooLargeError` (limits are in `app.parameters()`) and `UnsupportedMediaTypeError`.
 
@@ -42,7 +44,7 @@ class Files:
         ...     reply = dify.chat.send(query="What is it?", user="ada", files=[uploaded.attachment])
         ...     return reply.answer
         """
-        part = file_part(file, name, mime_type)
+        part = file_part(file, name, mime_type, on_progress)
         return self._caller.send(
             Call(
                 method="POST",

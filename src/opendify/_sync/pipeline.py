@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from .._call import Call, EventsCall, Form, given, path, read_as
+from .._call import Call, EventsCall, Form, Progress, given, path, read_as
 from .._datasource import DatasourceCourse, DatasourceFold
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, read_page, whole
@@ -49,13 +49,18 @@ class Pipeline:
         self._caller = caller
 
     def upload_file(
-        self, file: FileContent, *, name: str | None = None, mime_type: str | None = None
+        self,
+        file: FileContent,
+        *,
+        name: str | None = None,
+        mime_type: str | None = None,
+        on_progress: Progress | None = None,
     ) -> PipelineFile:
         """Hand a file to Dify, for a run with the datasource type "local_file".
 
         Parameters and errors are those of `Dify.files.upload`.
         """
-        part = file_part(file, name, mime_type)
+        part = file_part(file, name, mime_type, on_progress)
         return self._caller.send(
             Call(method="POST", path="/datasets/pipeline/file-upload", form=Form({}, part), read=_file)
         )
