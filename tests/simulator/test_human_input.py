@@ -11,7 +11,7 @@ import pytest
 from asking import Client, client, names, parsed, said, until
 
 from opendify.simulator import AppSpec, Simulator
-from opendify.simulator.nodes import LLM, Answer, End, FormInput, HumanInput, Start, UserAction
+from opendify.simulator.nodes import LLM, Answer, End, FormInput, HumanInput, Start, Together, UserAction
 
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 _KIND = {"remark": "Nice.", "tone": "kind"}
@@ -270,6 +270,40 @@ async def test_forms_come_one_after_another() -> None:
         events = await listening
     assert names(events).count("workflow_paused") == 1
     assert events[-1]["data"]["outputs"] == {"a": "reject"}
+
+
+async def test_several_forms_are_open_at_once_and_each_lets_the_run_go_on_to_the_rest() -> None:
+    both = Together((HumanInput("One?", id="one"), HumanInput("Two?", id="two")))
+    spec = AppSpec(
+        "both", "workflow", graph=(Start(), both, End({"a": "one.__action_id", "b": "two.__action_id"}))
+    )
+    async with Simulator([spec], behaviour="1.16", pace=0) as dify, client(dify, "both") as app:
+        events = await app.events("Hello")
+        one, two = (event["data"] for event in events if event["event"] == "human_input_required")
+        assert events[-1]["data"]["paused_nodes"] == ["one", "two"]
+        run_id = events[-1]["workflow_run_id"]
+        listening = asyncio.create_task(_events(app, run_id, "&continue_on_pause=true"))
+        await asyncio.sleep(0.05)
+        await _submit(app, two["form_token"], "reject", {})
+        await asyncio.sleep(0.05)
+        left = (await _events(app, run_id, "&include_state_snapshot=true"))[-2]["data"]
+        assert left == one
+        await _submit(app, one["form_token"], "approve", {})
+        heard = await listening
+    assert [name for name in names(heard)[1:] if name != "text_chunk"] == [
+        "workflow_started",
+        "human_input_form_filled",
+        "node_finished",
+        "human_input_required",
+        "workflow_paused",
+        "workflow_started",
+        "human_input_form_filled",
+        "node_finished",
+        "node_started",
+        "node_finished",
+        "workflow_finished",
+    ]
+    assert heard[-1]["data"]["outputs"] == {"a": "approve", "b": "reject"}
 
 
 async def test_a_form_that_goes_by_mail_has_no_token() -> None:

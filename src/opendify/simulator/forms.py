@@ -51,9 +51,9 @@ class Form:
         return self.began + self.node.timeout
 
     @property
-    def expired(self) -> bool:
-        """Is it too late to submit it?"""
-        return self.status == "timeout" or time.time() >= self.expires_at
+    def open(self) -> bool:
+        """Can it still be submitted?"""
+        return self.status == "waiting" and time.time() < self.expires_at
 
     def mistake(self, action: str, entered: Mapping[str, object]) -> str | None:
         """What is wrong with a submission, in Dify's sentence; None if nothing is."""

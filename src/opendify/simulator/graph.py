@@ -16,7 +16,7 @@ from opendify.simulator.executions import Execution, Round, assigned, assignment
 from opendify.simulator.files import File
 from opendify.simulator.forms import Form
 from opendify.simulator.model import Usage, no_usage
-from opendify.simulator.nodes import Agent, Answer, Code, HumanInput, Iteration, Loop, Node
+from opendify.simulator.nodes import Agent, Answer, Code, HumanInput, Iteration, Loop, Node, Together
 from opendify.simulator.saying import Saying
 from opendify.simulator.turns import Steps, Stopped, Turn
 from opendify.simulator.variables import Selector, Variables
@@ -67,6 +67,7 @@ class GraphRun:
         )
         turn.workflow_runs[self._run.id] = self._run
         self._ahead: deque[Node] = deque()
+        self._branch: Sequence[Node] | None = None
 
     # the run
 
@@ -179,7 +180,10 @@ class GraphRun:
             case Loop():
                 return self._loop(node)
             case HumanInput():
-                return self._human_input(node)
+                return self._human_input([node])
+            case Together():
+                self._run.total_steps += len(node.nodes) - 1
+                return self._human_input(node.nodes)
             case _:
                 return self._node(node)
 
@@ -255,32 +259,50 @@ class GraphRun:
         self.saying.unlock()
         yield from self.saying.flush()
 
-    def _human_input(self, node: HumanInput) -> Steps:
-        shown = Execution(node)
-        yield 0.0, self._node_started(shown)
+    def _human_input(self, nodes: Sequence[HumanInput]) -> Steps:
+        """Ask for a form, or for several at once, until all are filled in or have expired."""
+        asked = [(Execution(node), self._form(node)) for node in nodes]
+        for shown, _ in asked:
+            yield 0.0, self._node_started(shown)
+        while asked:
+            yield from self._pause([form for _, form in asked])
+            yield 0.0, self._event("workflow_started", self._run.started("resumption"))
+            for shown, form in asked:
+                if not form.open:
+                    yield from self._filled(shown, form)
+            asked = [(shown, form) for shown, form in asked if form.open]
+        self.saying.unlock()
+        if self._branch is not None:
+            self._ahead = deque(self._branch)
+            self.saying.branch(self._branch)
+        yield from self.saying.flush()
+
+    def _form(self, node: HumanInput) -> Form:
         names = [wanted.output_variable_name for wanted in node.inputs]
         self.variables.keep("$output", {name: "{{#$output." + name + "#}}" for name in names})
+        texts = {wanted.output_variable_name: self.variables.fill(wanted.default) for wanted in node.inputs}
         form = Form(
             node,
             self._spec.id,
             self.turn.task_id,
             self._run.id,
             content=self.variables.fill(node.form_content),
-            defaults={
-                wanted.output_variable_name: self.variables.fill(wanted.default)
-                for wanted in node.inputs
-                if wanted.default
-            },
+            defaults={name: text for name, text in texts.items() if text},
         )
-        yield from self._pause(form)
-        yield 0.0, self._event("workflow_started", self._run.started("resumption"))
+        self.turn.forms[form.token] = form
+        if self.turn.message is not None:
+            self.turn.message.forms.append(form)
+        return form
+
+    def _filled(self, shown: Execution, form: Form) -> Iterator[Step]:
+        """A form has been filled in, or has expired."""
+        node = form.node
         if form.action is None:
-            form.status = "timeout"
-            branch: Sequence[Node] | None = node.after_timeout
+            form.status, self._branch = "timeout", node.after_timeout
             expiry = {"node_id": node.id, "node_title": node.title, "expiration_time": int(form.expires_at)}
             yield 0.0, self._event("human_input_form_timeout", expiry)
         else:
-            branch = form.action.then
+            self._branch = form.action.then
             self.variables.keep("$output", form.entered)
             form.filled = self.variables.fill(node.form_content)
             filled = {**form.submission(), "submitted_data": self._plain(form.entered)}
@@ -288,27 +310,19 @@ class GraphRun:
         action = form.action.id if form.action else ""
         ran = Ran({**form.entered, "__action_id": action, "__rendered_content": form.filled or form.content})
         self.variables.keep(node.id, ran.outputs)
-        self.saying.unlock()
-        if branch is not None:
-            self._ahead = deque(branch)
-            self.saying.branch(branch)
-        yield from self.saying.flush()
         yield 0.0, self._node_finished(shown, ran)
 
-    def _pause(self, form: Form) -> Steps:
-        """Ask for a form, and rest until it is filled in or has expired."""
+    def _pause(self, forms: Sequence[Form]) -> Steps:
+        """Rest until one of the forms is filled in or has expired."""
         turn, run = self.turn, self._run
-        turn.forms[form.token] = form
-        if turn.message is not None:
-            turn.message.forms.append(form)
-        turn.patience = form.node.timeout
-        run.form, run.status, run.elapsed_time = form, "paused", round(turn.seconds, 6)
+        turn.waits_for = forms
+        run.forms, run.status, run.elapsed_time = forms, "paused", round(turn.seconds, 6)
         run.total_tokens = self.usage.total_tokens if self.usage else 0
         run.paused = {
             "workflow_run_id": run.id,
-            "paused_nodes": [form.node.id],
+            "paused_nodes": [form.node.id for form in forms],
             "outputs": {},
-            "reasons": [{"TYPE": "human_input_required", **form.required()}],
+            "reasons": [{"TYPE": "human_input_required", **form.required()} for form in forms],
             "status": "paused",
             "created_at": run.created_at,
             "elapsed_time": run.elapsed_time,
@@ -317,10 +331,11 @@ class GraphRun:
         }
         turn.remember(self.saying.answer)
         turn.reply = self._paused_reply()
-        yield 0.0, self._event("human_input_required", form.required())
+        for form in forms:
+            yield 0.0, self._event("human_input_required", form.required())
         yield 0.0, self._event("workflow_paused", run.paused)
         yield 0.0, Signal.PAUSE
-        run.form, run.status = None, "running"
+        run.forms, run.status = (), "running"
 
     def _paused_reply(self) -> dict[str, object]:
         """The blocking answer of a run that waits for a person."""

@@ -239,6 +239,20 @@ class HumanInput:
     type: ClassVar[str] = "human-input"
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Waits for several forms at once. With each that is filled in, the run goes on, and pauses for the rest.
+
+    Args:
+        nodes: what asks. The button of the form that was filled in last decides what comes after them.
+    """
+
+    nodes: tuple[HumanInput, ...]
+    id: str = "together"
+    title: str = "Together"
+    type: ClassVar[str] = "together"
+
+
 Node = (
     Start
     | LLM
@@ -253,4 +267,5 @@ Node = (
     | Iteration
     | Loop
     | HumanInput
+    | Together
 )

@@ -161,7 +161,9 @@ class Run:
             self._end()
 
     def _pause(self) -> None:
-        """Rest until the form that is waited for is submitted, or expires."""
+        """Rest until a form that is waited for is submitted, or expires."""
+        if self.turn.answered:  # by somebody quick
+            return
         self.paused = True
         for listener in [one for one, through_pauses in self._listeners.items() if not through_pauses]:
             del self._listeners[listener]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from opendify.simulator.nodes import Answer, End, HumanInput, Iteration, Loop, Node
+from opendify.simulator.nodes import Answer, End, HumanInput, Iteration, Loop, Node, Together
 from opendify.simulator.turns import Turn
 from opendify.simulator.variables import Selector, Variables, parts, selector
 from opendify.simulator.wire import Step
@@ -94,7 +94,7 @@ def _segments(graph: Sequence[Node]) -> Iterator[_Segment | None]:
     """What will be said; None where an iteration or a loop must be over first."""
     for node in graph:
         match node:
-            case Iteration() | Loop() | HumanInput():
+            case Iteration() | Loop() | HumanInput() | Together():
                 yield None
             case Answer():
                 for part in parts(node.answer):

@@ -14,7 +14,7 @@ from opendify.simulator.counts import Counts
 from opendify.simulator.defaults import default_apps
 from opendify.simulator.knowledge.models import MODELS, Model
 from opendify.simulator.knowledge.workspace import Workspace
-from opendify.simulator.nodes import HumanInput
+from opendify.simulator.nodes import HumanInput, Together
 from opendify.simulator.server import Server
 from opendify.simulator.service import Service
 
@@ -68,7 +68,7 @@ class Simulator:
             if len({getattr(app, what) for app in self.apps}) < len(self.apps):
                 raise ValueError(f"Two apps of a simulator have the same {what}; each needs its own.")
         for app in self.apps:
-            if behaviour == "1.12" and any(isinstance(node, HumanInput) for node in app.nodes):
+            if behaviour == "1.12" and any(isinstance(node, HumanInput | Together) for node in app.nodes):
                 raise ValueError(
                     f"App {app.nickname!r} has a HumanInput node, which Dify 1.12 does not know; "
                     "take it out, or take behaviour='1.16'."

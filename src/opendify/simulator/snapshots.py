@@ -47,8 +47,9 @@ def snapshot(run: WorkflowRun, message: Message | None) -> Iterator[bytes]:
         )
         if node.status != "running":
             yield event("node_finished", _finished(node))
-    if run.form is not None:
-        yield event("human_input_required", run.form.required())
+    for form in run.forms:
+        yield event("human_input_required", form.required())
+    if run.forms:
         yield event("workflow_paused", run.paused)
 
 

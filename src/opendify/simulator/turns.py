@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import uuid4
@@ -17,6 +17,8 @@ from opendify.simulator.forms import Form
 from opendify.simulator.model import FAILURES, Directives, Prompt, Said, Script, write
 from opendify.simulator.wire import Envelope, Step, array
 from opendify.simulator.workflow_runs import WorkflowRun
+
+_A_MOMENT = 0.005  # seconds: two clocks are looked at
 
 Steps = Generator[Step, None, None]
 
@@ -83,8 +85,18 @@ class Turn:
     refusal: Refusal | None = None
     """Instead of it: how the run failed."""
 
-    patience: float = 0.0
-    """Seconds for which a run that pauses waits."""
+    waits_for: Sequence[Form] = ()
+    """The forms for which it pauses."""
+
+    @property
+    def answered(self) -> bool:
+        """Need it not pause any more?"""
+        return not all(form.open for form in self.waits_for)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which it pauses at most: until the first of its forms has certainly expired."""
+        return max(min(form.expires_at for form in self.waits_for) - time.time(), 0.0) + _A_MOMENT
 
     @property
     def followed(self) -> bool:

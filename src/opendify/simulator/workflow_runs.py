@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -56,7 +56,7 @@ class WorkflowRun:
     inputs: Mapping[str, object]
     log_id: str = field(default_factory=lambda: str(uuid4()))
     nodes: list[NodeExecution] = field(default_factory=lambda: list[NodeExecution]())
-    form: Form | None = None
+    forms: Sequence[Form] = ()
     """What it waits for."""
     paused: Mapping[str, object] = field(default_factory=_nothing)
     """Data of its last workflow_paused."""

@@ -47,7 +47,7 @@ def _open(service: Service, app: App, request: Request) -> Form:
     if form.status == "submitted":
         message = f"This form has already been submitted by another user, form_id={form.id}"
         raise Refusal(412, "human_input_form_submitted", message)
-    if form.expired:
+    if not form.open:
         raise Refusal(412, "human_input_form_expired", f"This form has expired, form_id={form.id}")
     return form
 

@@ -76,7 +76,7 @@ def run_events(service: Service, request: Request) -> Reply | Following:
     told = [PING]
     if query.include_state_snapshot:
         told += snapshot(run, app.messages.get(run.message_id))
-    ends = run.form is not None and query.include_state_snapshot and not query.continue_on_pause
+    ends = bool(run.forms) and query.include_state_snapshot and not query.continue_on_pause
     return Following(run.task_id, told, ends=ends, through_pauses=query.continue_on_pause, headers=headers)
 
 
