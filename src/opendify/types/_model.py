@@ -37,6 +37,9 @@ Text = Annotated[str, _none_is("")]
 Count = Annotated[int, _none_is(0)]
 """A number of something that is 0 where Dify says null."""
 
+Time = Annotated[int, BeforeValidator(lambda value: int(value) if isinstance(value, float) else value)]
+"""Seconds since 1970. Where Dify's specification says "number", a fraction is left off."""
+
 Price = Annotated[Decimal, _none_is(Decimal(0))]
 """An amount of money. Dify writes it as text ("0.0000140", "0E-7"), some versions as a number."""
 

@@ -8,7 +8,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from pydantic import JsonValue
 
-from ._model import Count, Many, Model, Text
+from ._model import Count, Many, Model, Text, Time
 from .knowledge import MetadataValue
 
 __all__ = [
@@ -90,14 +90,14 @@ class Document(Model):
     dataset_process_rule_id: str | None = None
     created_from: str | None = None
     created_by: str | None = None
-    created_at: int | None = None
+    created_at: Time | None = None
     tokens: int | None = None
     """`None` until it is indexed, as `word_count` is."""
     indexing_status: IndexingState | str | None = None
     error: str | None = None
     """Why indexing failed."""
     enabled: bool | None = None
-    disabled_at: int | None = None
+    disabled_at: Time | None = None
     disabled_by: str | None = None
     archived: bool | None = None
     display_status: DocumentDisplayStatus | str | None = None
@@ -116,8 +116,8 @@ class DocumentDetail(Document):
     doc_language: str | None = None
     dataset_process_rule: dict[str, JsonValue] | None = None
     document_process_rule: dict[str, JsonValue] | None = None
-    completed_at: int | None = None
-    updated_at: int | None = None
+    completed_at: Time | None = None
+    updated_at: Time | None = None
     indexing_latency: float | None = None
     """Seconds."""
     segment_count: Count = 0
@@ -139,14 +139,14 @@ class IndexingStatus(Model):
     id: str
     """The document's."""
     indexing_status: IndexingState | str
-    processing_started_at: int | None = None
-    parsing_completed_at: int | None = None
-    cleaning_completed_at: int | None = None
-    splitting_completed_at: int | None = None
-    completed_at: int | None = None
-    paused_at: int | None = None
+    processing_started_at: Time | None = None
+    parsing_completed_at: Time | None = None
+    cleaning_completed_at: Time | None = None
+    splitting_completed_at: Time | None = None
+    completed_at: Time | None = None
+    paused_at: Time | None = None
     error: str | None = None
-    stopped_at: int | None = None
+    stopped_at: Time | None = None
     completed_segments: Count = 0
     total_segments: Count = 0
     """0 until the document is cut."""

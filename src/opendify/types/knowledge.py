@@ -8,7 +8,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from pydantic import JsonValue
 
-from ._model import Count, Many, Model, Text
+from ._model import Count, Many, Model, Text, Time
 from .retrieval import RetrievalSettings
 
 __all__ = [
@@ -118,9 +118,9 @@ class Dataset(Model):
     word_count: Count = 0
     created_by: str | None = None
     author_name: str | None = None
-    created_at: int | None = None
+    created_at: Time | None = None
     updated_by: str | None = None
-    updated_at: int | None = None
+    updated_at: Time | None = None
     embedding_model: str | None = None
     embedding_model_provider: str | None = None
     embedding_available: bool | None = None

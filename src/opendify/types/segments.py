@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from ._model import Count, Many, Model, Text
+from ._model import Count, Many, Model, Text, Time
 
 __all__ = ["ChildChunk", "NewSegment", "Segment", "SegmentBase", "SegmentFile"]
 
@@ -42,8 +42,8 @@ class ChildChunk(Model):
     position: Count = 0
     word_count: Count = 0
     type: Literal["automatic", "customized"] | str | None = None
-    created_at: int | None = None
-    updated_at: int | None = None
+    created_at: Time | None = None
+    updated_at: Time | None = None
 
 
 class SegmentBase(Model):
@@ -64,21 +64,21 @@ class SegmentBase(Model):
     index_node_hash: str | None = None
     hit_count: Count = 0
     enabled: bool | None = None
-    disabled_at: int | None = None
+    disabled_at: Time | None = None
     disabled_by: str | None = None
     status: Literal["waiting", "indexing", "completed", "error"] | str | None = None
     created_by: str | None = None
-    created_at: int | None = None
-    indexing_at: int | None = None
-    completed_at: int | None = None
+    created_at: Time | None = None
+    indexing_at: Time | None = None
+    completed_at: Time | None = None
     error: str | None = None
-    stopped_at: int | None = None
+    stopped_at: Time | None = None
 
 
 class Segment(SegmentBase):
     """A segment of a document."""
 
-    updated_at: int | None = None
+    updated_at: Time | None = None
     updated_by: str | None = None
     child_chunks: Many[ChildChunk] = []
     attachments: Many[SegmentFile] = []

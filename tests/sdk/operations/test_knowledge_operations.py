@@ -314,6 +314,13 @@ async def test_a_reply_of_dify_1_16_is_understood_whole(connect: Connect, method
     check_says(said.data if isinstance(body, list) else said, body)
 
 
+async def test_a_time_with_a_fraction_is_still_a_time(connect: Connect) -> None:
+    body = {"id": ID, "name": "Handbook", "created_at": 1741267200.75, "updated_at": 1741267201.0}
+    with WireServer(answer(json.dumps(body).encode())) as server:
+        dataset = await CALLS["datasets.get"](connect(server, kind=Knowledge))
+    assert (dataset.created_at, dataset.updated_at) == (1741267200, 1741267201)
+
+
 async def test_a_tag_of_dify_1_16_counts_its_datasets(connect: Connect) -> None:
     tag = {"id": ID, "name": "t", "type": "knowledge", "binding_count": "2"}
     with WireServer(answer(json.dumps([tag]).encode()), answer(json.dumps(tag).encode())) as server:
