@@ -14,7 +14,6 @@ The rules are those of Dify 1.12.1, as seen on the wire, and of the 1.16 documen
 from __future__ import annotations
 
 from collections.abc import Iterable
-from io import StringIO
 from typing import Protocol, TypeVar, cast
 
 from ._errors import WorkflowFailedError
@@ -31,6 +30,7 @@ from .types.events import (
     NodeFinishedEvent,
     ReasoningChunkEvent,
     StreamGapEvent,
+    TextChunkEvent,
     TextReplaceEvent,
     WorkflowFinishedData,
     WorkflowFinishedEvent,
@@ -95,8 +95,10 @@ class MessageCourse:
         return False  # speech may follow
 
     def take(self, event: E) -> E:
+        if type(event) is MessageEvent and not self._agent_spoke:
+            return event  # most are
         match event:
-            case MessageEvent() if self._agent_spoke:
+            case MessageEvent():
                 # A New Agent's answer comes whole once more after its pieces (Dify 1.16 documents).
                 # cast: a subclass of MessageEvent stands where a MessageEvent stood.
                 return cast("E", ClosingMessageEvent.model_construct(**dict(event)))
@@ -193,11 +195,21 @@ class Fold(Protocol[R_co]):
         ...
 
 
-def _written(text: str) -> StringIO:
-    """A text to go on writing: a `StringIO` takes no more room than what it holds, a list of pieces does."""
-    writer = StringIO()
-    writer.write(text)
-    return writer
+class _Text:
+    """A text that comes in pieces, in no more room than it takes: a piece alone takes fifty bytes more."""
+
+    def __init__(self, text: str = "") -> None:
+        self._blocks = [text]
+        self._pieces: list[str] = []
+
+    def write(self, piece: str) -> None:
+        self._pieces.append(piece)
+        if len(self._pieces) == 1024:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    def __str__(self) -> str:
+        return "".join([*self._blocks, *self._pieces])
 
 
 class _Run:
@@ -258,12 +270,15 @@ class _Message:
         self.created_at = 0
         self.metadata = Metadata()
         self.replaced = False
-        self._text = StringIO()
+        self._text = _Text()
         self._ended = False
         self._files: dict[str | None, MessageFile] = {}
         self._thoughts: dict[str, AgentThought] = {}
 
     def take(self, event: Event) -> None:
+        if type(event) is MessageEvent and self.message_id and not self._ended:
+            self._text.write(event.answer)  # most are
+            return
         self.message_id = self.message_id or event.message_id or ""
         self.conversation_id = self.conversation_id or event.conversation_id or ""
         self.task_id = self.task_id or event.task_id or ""
@@ -272,10 +287,10 @@ class _Message:
             return
         match event:
             case MessageReplaceEvent(answer=answer, reason=reason):
-                self._text = _written(answer)
+                self._text = _Text(answer)
                 self.replaced = self.replaced or reason != RESUMED
             case ClosingMessageEvent(answer=answer):
-                self._text = _written(answer)
+                self._text = _Text(answer)
             case AgentThoughtEvent():
                 self._thoughts[event.id] = event
             case MessageEndEvent():
@@ -294,7 +309,7 @@ class _Message:
 
     @property
     def answer(self) -> str:
-        return self._text.getvalue()
+        return str(self._text)
 
     @property
     def files(self) -> list[MessageFile]:
@@ -343,7 +358,8 @@ class ChatFold:
 
     def take(self, event: Event) -> None:
         self._message.take(event)
-        self._run.take(event)
+        if type(event) is not MessageEvent:
+            self._run.take(event)
 
     @property
     def text(self) -> str:
@@ -379,19 +395,22 @@ class WorkflowFold:
     def __init__(self) -> None:
         self._run = _Run()
         self._task_id = ""
-        self._text = StringIO()
+        self._text = _Text()
 
     def take(self, event: Event) -> None:
+        if type(event) is TextChunkEvent and self._task_id:
+            self._text.write(event.data.text)  # most are
+            return
         self._run.take(event)
         self._task_id = self._task_id or event.task_id or ""
         if isinstance(event, TextReplaceEvent):
-            self._text = _written(event.data.text)
+            self._text = _Text(event.data.text)
         else:
             self._text.write(event.text)
 
     @property
     def text(self) -> str:
-        return self._text.getvalue()
+        return str(self._text)
 
     def failure(self) -> WorkflowFailedError | None:
         return self._run.failure(self.so_far()) if self._run.failed else None

@@ -96,6 +96,7 @@ class Resumption:
         """The event that was taken last was none that the reader had had."""
         self._keys: set[str] = set()  # of what the reader has had, and a snapshot may tell again
         self._passed = 0  # how much else he has had
+        self._named = False  # every name that events have is known
         self._rounds: Counter[tuple[str | None, str]] = Counter()  # iterations and loops that he heard of
         self._rounds_told: Counter[tuple[str | None, str]] = Counter()  # by a snapshot or log
         self._paused: PausedData | None = None  # the last that he heard
@@ -115,13 +116,16 @@ class Resumption:
 
     def had(self, event: Event) -> None:
         """The reader gets this event."""
+        self._paused = None
+        if type(event) in _PIECES and self._named:
+            self._passed += 1
+            return
         if (key := _key(event)) is not None:
             self._keys.add(key)
         elif (rounds := _rounds(event)) is not None:
             self._rounds[rounds] += 1
         else:
             self._passed += 1
-        self._paused = None
         if self.run_id is None:
             self.run_id = event.workflow_run_id
         if self.task_id is None:
@@ -129,9 +133,8 @@ class Resumption:
         if self.message_id is None:
             self.message_id = event.message_id
             self.conversation_id = event.conversation_id
+        self._named = self.task_id is not None and (self.message_id is not None or not self._stores_text)
         match event:
-            case MessageEvent() | TextChunkEvent():
-                pass  # most events are
             case WorkflowPausedEvent(data=data):
                 self._paused = data
                 self._submitted = False
@@ -316,14 +319,13 @@ class Resumption:
         }
 
 
+_PIECES = (MessageEvent, TextChunkEvent)
 _ROUNDS = ("iteration", "loop")
 
 
 def _key(event: Event) -> str | None:
     """What makes an event known that a snapshot may tell again, or that comes once; `None` for all others."""
     match event:
-        case MessageEvent() | TextChunkEvent():
-            return None
         case NodeStartedEvent(data=data) if data.node_type not in _ROUNDS:
             return f"started {data.id}"
         case NodeFinishedEvent(data=data) if data.node_type not in _ROUNDS:

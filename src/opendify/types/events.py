@@ -139,6 +139,7 @@ class MessageFileEvent(Event):
     type: str | None = None
     belongs_to: str | None = None
     url: str | None = None
+    from_variable_selector: list[str] | None = None
 
     @property
     def text(self) -> str:
@@ -212,8 +213,10 @@ class WorkflowStartedData(Model):
     inputs: dict[str, JsonValue] | None = None
     """With those of the system, as "sys.query"."""
     created_at: int | None = None
-    reason: str | None = None
-    """initial or resumption (Dify 1.14 and later)."""
+    reason: Literal["initial", "resumption"] | str | None = None
+    """Dify 1.14 and later."""
+    sequence_number: int | None = None
+    """Old versions of Dify."""
 
 
 class WorkflowStartedEvent(Event):
@@ -266,9 +269,14 @@ class NodeStartedData(Model):
     index: int | None = None
     predecessor_node_id: str | None = None
     inputs: dict[str, JsonValue] | None = None
+    inputs_truncated: bool | None = None
+    """They were too large to be told whole, as may be what has such a field below."""
     created_at: int | None = None
+    extras: dict[str, JsonValue] | None = None
+    """The icon of a tool, for one."""
     iteration_id: str | None = None
     loop_id: str | None = None
+    agent_strategy: dict[str, JsonValue] | None = None
 
 
 class NodeStartedEvent(Event):
@@ -283,7 +291,9 @@ class NodeFinishedData(NodeStartedData):
 
     status: Literal["running", "succeeded", "failed", "exception", "stopped"] | str = ""
     process_data: dict[str, JsonValue] | None = None
+    process_data_truncated: bool | None = None
     outputs: dict[str, JsonValue] | None = None
+    outputs_truncated: bool | None = None
     error: str | None = None
     elapsed_time: float | None = None
     execution_metadata: dict[str, JsonValue] | None = None
@@ -322,7 +332,9 @@ class RoundsData(Model):
     index: int | None = None
     """Of the round that begins, from 0."""
     inputs: dict[str, JsonValue] | None = None
+    inputs_truncated: bool | None = None
     outputs: JsonValue = None
+    outputs_truncated: bool | None = None
     pre_loop_output: JsonValue = None
     status: str | None = None
     error: str | None = None
@@ -331,6 +343,7 @@ class RoundsData(Model):
     steps: int | None = None
     metadata: dict[str, JsonValue] | None = None
     execution_metadata: dict[str, JsonValue] | None = None
+    extras: dict[str, JsonValue] | None = None
     created_at: int | None = None
     finished_at: int | None = None
 
