@@ -136,3 +136,40 @@ def test_in_a_terminal_nodes_are_drawn_while_they_work(
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
     assert re.search(r"[⠀-⣿] +LLM +llm", plain), "it was never seen at work"
     assert re.search(r"✓ +LLM +llm +[0-9.]+ s +\d+ tokens", plain)
+
+
+def test_a_form_that_the_run_waits_for_is_asked_in_the_terminal(
+    environment: Callable[..., dict[str, str]],
+) -> None:
+    with Simulator(behaviour="1.16", pace=0) as newer:
+        outer, inner = pty.openpty()
+        process = subprocess.Popen(
+            [*COMMAND, "run", newer.keys["review"], "--input", "text=[[reply:A draft]]"],
+            env=environment(DIFY_API_BASE=newer.base_url, TERM="xterm"),
+            stdin=inner,
+            stderr=inner,
+            stdout=subprocess.PIPE,
+        )
+        os.close(inner)
+        answers = {"remark": b"Fine by me\n", "tone": b"2\n", "What shall happen?": b"Reject\n"}
+        seen = b""
+        with process, os.fdopen(outer, "r+b", buffering=0) as terminal:
+            while True:
+                try:
+                    seen += terminal.read(4096)
+                except OSError:  # nobody holds the other end any more
+                    break
+                if answers and next(iter(answers)) in seen.decode(errors="replace").rpartition("\n")[2]:
+                    terminal.write(answers.pop(next(iter(answers))))
+            assert process.stdout is not None
+            told = process.stdout.read().decode()
+        assert (process.returncode, told) == (0, "Rejected: Fine by me\n"), seen.decode()
+    assert "Draft: A draft" in seen.decode()
+    assert answers == {}
+
+
+def test_a_run_that_waits_for_a_person_where_there_is_none_says_so(opendify: Run) -> None:
+    with Simulator(behaviour="1.16", pace=0) as newer:
+        result = opendify("run", newer.keys["review"], "--input", "text=Hi", DIFY_API_BASE=newer.base_url)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "It waits for a person: run it in a terminal to answer its form." in said(result)

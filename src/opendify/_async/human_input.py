@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from pydantic import JsonValue
+from typing import Any
 
 from .._call import Call, Reply, read_as
 from .._runs import form_path, submission
@@ -48,7 +47,7 @@ class AsyncHumanInput:
         form_token: str,
         *,
         action: str,
-        inputs: Mapping[str, JsonValue] | None = None,
+        inputs: Mapping[str, Any] | None = None,
         user: str | None = None,
     ) -> None:
         """Answer the form, once: the run goes on.

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from pydantic import JsonValue
+from typing import Any
 
 from .._call import Call, Reply, read_as
 from .._runs import form_path, submission
@@ -49,7 +48,7 @@ class HumanInput:
         form_token: str,
         *,
         action: str,
-        inputs: Mapping[str, JsonValue] | None = None,
+        inputs: Mapping[str, Any] | None = None,
         user: str | None = None,
     ) -> None:
         """Answer the form, once: the run goes on.

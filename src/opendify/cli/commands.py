@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from opendify import Dify, DifyError, Timeout, WorkflowFailedError
-from opendify.cli import doctor, talk, workflow
+from opendify.cli import doctor, forms, talk, workflow
 from opendify.cli.kb.commands import kb
 from opendify.cli.options import ConfigFile, EnvFile, UsageError, load_settings
 from opendify.gateway import logs, server
@@ -184,7 +185,8 @@ def run_workflow(
 ) -> None:
     """Run a workflow, and show its nodes while they work.
 
-    What it gives is printed to the output, its nodes beside it. Ctrl-C stops the run in Dify, too.
+    What it gives is printed to the output, its nodes beside it. A form that it waits for is asked in the
+    terminal. Ctrl-C stops the run in Dify, too.
     The exit code is 1 if the run fails.
 
     For example: opendify run summary --input text=@notes.txt --input language=English
@@ -197,16 +199,23 @@ def run_workflow(
             raise UsageError(
                 f"{info.name!r} is no workflow but a {info.mode} app: opendify chat talks to it."
             )
+        answer = partial(forms.ask, dify=dify, user=user, console=err) if sys.stdin.isatty() else None
         inputs = workflow.inputs_from(given or [], dify.app.parameters(), dify, user)
         try:
-            reply = workflow.follow(dify, inputs, user, workflow.Nodes(err))
+            reply = workflow.follow(dify, inputs, user, workflow.Nodes(err), answer)
         except WorkflowFailedError as error:
             err.print(str(error), style="red", markup=False, soft_wrap=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
             err.print("Stopped, in Dify too.", style="yellow")
             raise typer.Exit(130) from None
+        except EOFError:
+            err.print("Nobody answered; the run waits in Dify.", style="yellow")
+            raise typer.Exit(1) from None
     err.print(workflow.summary(reply), style="dim", markup=False)
+    if reply.paused is not None:
+        err.print("It waits for a person: run it in a terminal to answer its form.", style="yellow")
+        raise typer.Exit(1)
     sys.stdout.write(workflow.shown(reply, as_json=as_json) + "\n")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ from opendify.cli.terminal import plain
 from opendify.types import (
     AppParameters,
     FormField,
+    HumanInputAnswer,
+    HumanInputForm,
     IterationCompletedEvent,
     IterationNextEvent,
     IterationStartedEvent,
@@ -121,14 +124,29 @@ def _bool(field: FormField, text: str) -> bool:
 # The run
 
 
-def follow(dify: Dify, inputs: Mapping[str, object], user: str, nodes: Nodes) -> WorkflowReply:
+def follow(
+    dify: Dify,
+    inputs: Mapping[str, object],
+    user: str,
+    nodes: Nodes,
+    ask: Callable[[HumanInputForm], HumanInputAnswer] | None,
+) -> WorkflowReply:
     """Run the workflow, and show its nodes while they work. Ctrl-C stops it at Dify, too.
+
+    `ask` answers the forms that it waits for; with `None` it ends there ("paused").
 
     Raises `WorkflowFailedError`, and the errors of a stream.
     """
+
+    def human_input(form: HumanInputForm) -> HumanInputAnswer:
+        assert ask is not None, "it is only called where somebody can be asked"
+        with nodes.aside():
+            return ask(form)
+
     task_id = ""
+    stream = dify.workflows.stream(inputs=inputs, user=user, human_input=None if ask is None else human_input)
     try:
-        with nodes, dify.workflows.stream(inputs=inputs, user=user) as events:
+        with nodes, stream as events:
             for event in events:
                 task_id = event.task_id or task_id
                 nodes.take(event)
@@ -180,6 +198,16 @@ class Nodes:
             if row.status == "running":  # Dify tells nothing of a node that is stopped
                 row.status = "stopped"
         self._live.stop()
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """Draw nothing meanwhile."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            if self._console.is_terminal:
+                self._live.start()
 
     def take(self, event: WorkflowEvent) -> None:
         """The next event of the run."""

@@ -122,4 +122,4 @@ class HumanInputAnswer:
     """
 
     action: str
-    inputs: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue], repr=False)
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
