@@ -433,14 +433,18 @@ async def test_what_is_left_out_is_left_out_and_the_first_document_still_has_all
     )
 
 
-async def test_a_large_file_is_not_read_into_memory_and_keeps_its_name(
+async def test_a_large_file_is_sent_in_pieces_that_are_told_and_keeps_its_name(
     connect: Connect, tmp_path: Path
 ) -> None:
     file = tmp_path / "handbook.md"
     file.write_bytes(TEXT * 100_000)
+    seen: list[tuple[int, int | None]] = []
     with WireServer(answer(json.dumps(NEWER["documents.update"][1]).encode())) as server:
-        await connect(server, kind=Knowledge).documents.create_by_file(ID, file)
+        documents = connect(server, kind=Knowledge).documents
+        await documents.create_by_file(ID, file, on_progress=lambda *told: seen.append(told))
     (request,) = server.requests
+    assert seen[-1] == (1_100_000, 1_100_000)
+    assert len(seen) > 2
     assert request.parts["file"].get_filename() == "handbook.md"
     assert int(request.headers["content-length"]) > 1_100_000
 
