@@ -5,9 +5,12 @@ import gc
 import json
 import logging
 import os
+import ssl
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -282,6 +285,35 @@ def test_closing_one_client_leaves_the_others_alone_and_it_can_be_used_again() -
         assert other.chat.v1.chat.chat(message(), OPTION).success
         assert server.connections == 4
         asyncio.run(connection_pool.aclose_all())
+
+
+def test_a_client_has_no_more_connections_than_it_was_told() -> None:
+    with WireServer([Pause(0.05), *SAID]) as server:
+        dify = Client.builder().domain(server.url).max_connections(2).build()
+
+        async def ask() -> None:
+            asked = [dify.chat.v1.chat.achat(message(), OPTION) for _ in range(6)]
+            assert all(response.success for response in await asyncio.gather(*asked))
+
+        asyncio.run(ask())
+        assert server.connections == 2
+        with closing(dify), ThreadPoolExecutor(6) as pool:
+            answers = pool.map(lambda _: dify.chat.v1.chat.chat(message(), OPTION), range(6))
+            assert all(response.success for response in answers)
+        assert server.connections == 2 + 2
+
+
+def test_certificates_are_checked_as_the_client_was_told(tmp_path: Path) -> None:
+    tls = Path(__file__).parents[1] / "gateway" / "tls"
+    with WireServer(SAID) as server:
+        for verify in (str(tls / "known.pem"), str(tls), ssl.create_default_context(), False):
+            with closing(Client.builder().domain(server.url).verify_ssl(verify).build()) as dify:
+                assert dify.chat.v1.chat.chat(message(), OPTION).success
+        with (
+            closing(Client.builder().domain(server.url).verify_ssl(str(tmp_path / "no.pem")).build()) as dify,
+            pytest.raises(FileNotFoundError),
+        ):
+            dify.chat.v1.chat.chat(message(), OPTION)
 
 
 def test_ids_are_quoted_and_a_missing_one_is_told() -> None:

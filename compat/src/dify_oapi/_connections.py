@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 from weakref import WeakSet, finalize
 
@@ -40,11 +40,7 @@ class Connections:
         """The transport of sync calls."""
         with self._lock:
             if self._sync is None:
-                self._sync = HttpxTransport(
-                    idle_seconds=config.keepalive_expiry,
-                    trust_env=_trusts_environment(config),
-                    verify=_verify(config.verify_ssl),
-                )
+                self._sync = HttpxTransport(**_options(config))
                 self._close_sync = finalize(self, self._sync.close)  # for a client that nobody closes
             return self._sync
 
@@ -54,11 +50,7 @@ class Connections:
         for gone in [other for other in self._by_loop if other.is_closed()]:
             del self._by_loop[gone]  # whoever ran it ended it without a goodbye
         if (own := self._by_loop.get(loop)) is None:
-            transport = AsyncHttpxTransport(
-                idle_seconds=config.keepalive_expiry,
-                trust_env=_trusts_environment(config),
-                verify=_verify(config.verify_ssl),
-            )
+            transport = AsyncHttpxTransport(**_options(config))
             own = self._by_loop[loop] = _LoopsOwn(transport, self._open_while(loop, transport))
             await anext(own.until_the_loop_ends)
         return own.transport
@@ -99,8 +91,23 @@ ALL: WeakSet[Connections] = WeakSet()
 """The connections of all clients."""
 
 
-def _trusts_environment(config: Config) -> bool:
-    return urlsplit(config.domain or "").hostname not in LOCAL
+class _Options(TypedDict):
+    idle_seconds: float
+    max_connections: int
+    max_idle_connections: int
+    trust_env: bool
+    verify: ssl.SSLContext | bool
+
+
+def _options(config: Config) -> _Options:
+    """The options of a transport, sync or async."""
+    return {
+        "idle_seconds": config.keepalive_expiry,
+        "max_connections": config.max_connections,
+        "max_idle_connections": config.max_keepalive_connections,
+        "trust_env": urlsplit(config.domain or "").hostname not in LOCAL,
+        "verify": _verify(config.verify_ssl),
+    }
 
 
 def _verify(verify: ssl.SSLContext | str | bool) -> ssl.SSLContext | bool:
