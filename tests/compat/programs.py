@@ -571,8 +571,8 @@ def child_chunks(client: Client, model: str, provider: str) -> Program:
     one = m.CreateChildChunkRequestBody.builder().add_chunk("child d").build()
     added = yield v1.chunk.create, placed(m.CreateChildChunkRequest.builder(), at).request_body(one).build()
     listed = yield v1.chunk.list, placed(m.ListChildChunksRequest.builder(), at).page(1).limit(20).build()
-    assert added.data.id in [each.id for each in listed.data]
-    at["child_chunk_id"] = added.data.id
+    assert added.data[0].id in [each.id for each in listed.data]
+    at["child_chunk_id"] = added.data[0].id
     new = m.UpdateChildChunkRequestBody.builder().content("child e").build()
     updated = yield v1.chunk.update, placed(m.UpdateChildChunkRequest.builder(), at).request_body(new).build()
     assert updated.data.content == "child e"

@@ -219,6 +219,20 @@ def test_whoever_leaves_a_stream_gives_the_connection_back() -> None:
         assert server.closed_by_client.wait(5)
 
 
+def test_whoever_forgets_a_stream_in_an_event_loop_does_no_harm() -> None:
+    with WireServer(events(CHUNKS[0], WaitForClient())) as server:
+        dify = Client.builder().domain(server.url).build()
+
+        async def begin() -> bytes:
+            async for chunk in await dify.chat.v1.chat.achat(message(), OPTION, True):
+                return chunk
+            return b""
+
+        assert asyncio.run(begin()) == CHUNKS[0]
+        assert server.closed_by_client.wait(5)
+        gc.collect()
+
+
 @pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/"])
 def test_a_domain_may_have_v1_or_not(path: str) -> None:
     with WireServer(SAID) as server:
@@ -439,7 +453,7 @@ def test_a_child_chunk_is_sent_as_dify_takes_it() -> None:
     request = CreateChildChunkRequest.builder().dataset_id("d").document_id("e").segment_id("s")
     with WireServer(answer(b'{"data": {"id": "c"}}')) as server, client(server) as dify:
         made = dify.knowledge.v1.chunk.create(request.request_body(body).build(), OPTION)
-        assert made.data.id == "c"
+        assert [chunk.id for chunk in made.data] == ["c"]
         assert json.loads(server.requests[0].body) == {"content": "A child"}
     with pytest.raises(ValueError, match="one child chunk a call"):
         request.request_body(CreateChildChunkRequestBody.builder().add_chunk("a").add_chunk("b").build())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pydantic
@@ -33,7 +35,16 @@ class BaseModel(pydantic.BaseModel):
         except ValueError:
             if info.context is not REPLY:
                 raise
-        try:
-            return read(from_json(value))  # a run's inputs and outputs are JSON within JSON
-        except (TypeError, ValueError):
-            return value
+        for other in _otherwise(value):
+            with suppress(ValueError):
+                return read(other)
+        return value
+
+
+def _otherwise(value: Any) -> Iterator[Any]:  # Any: as above
+    """What a value may be meant as: JSON within JSON, as a run's outputs are; the one thing of a list."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            yield from_json(value)
+    if isinstance(value, dict):
+        yield [value]
