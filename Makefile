@@ -29,7 +29,7 @@ check: .venv/.dev ## Format, lint, types, generated files, documents and the hou
 	$(BIN)/pyright
 	$(BIN)/python scripts/unasync.py --check
 	$(BIN)/python scripts/documents.py --check
-	$(BIN)/pytest -q tests/test_house_rules.py tests/test_docs.py
+	$(BIN)/pytest -q tests/test_house_rules.py tests/test_docs.py tests/compat/test_types.py
 
 docs: .venv/.dev ## Build the site of the documents and the reference into site/.
 	$(BIN)/mkdocs build --strict

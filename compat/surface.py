@@ -1,6 +1,6 @@
 """Lists every public name of the `dify_oapi` package that is installed, as `surface.txt` keeps it.
 
-    python compat/surface.py            writes the list of the `dify_oapi` of this Python to the screen
+    python compat/surface.py            writes surface.txt, of the `dify_oapi` of this Python, to the screen
     python compat/surface.py --check    tells where it differs from surface.txt (and differences.txt)
 
 The list is the table that our `dify_oapi` is made from (`generate.py`), and what the made package is held to:
@@ -24,6 +24,22 @@ from typing import Protocol, cast
 HERE = Path(__file__).parent
 SURFACE = HERE / "surface.txt"
 DIFFERENCES = HERE / "differences.txt"
+
+ABOUT = """\
+# Every public name of dify-oapi2 1.1.2, as surface.py lists it. Our `dify_oapi` is made from this list by
+# generate.py, with what differences.txt says is different on purpose.
+#
+# [module] under dify_oapi, then what it holds:
+# model NAME(bases)       a field a line: name, type, default
+# builder NAME            of the model or request before it. "sets every field": a setter for each, which takes
+#                         what the field takes; other setters with their parameters and, for a request, their place
+# request NAME            its method and address
+# resource NAME           its calls; each has an async twin with an `a` before its name
+# holder NAME             the attributes of a service: what client.chat.v1.chat leads through
+# exports every class     a package hands out the classes of its modules
+# NAME = value            an alias, a constant
+# class NAME(bases)       a class outside of the services
+"""
 
 Table = dict[str, dict[str, list[str]]]
 """Module, header of an entry, lines of the entry: `{"core.const": {"UTF_8 = 'UTF-8'": []}}`."""
@@ -52,7 +68,7 @@ def main() -> None:
 
 def written(table: Table) -> str:
     """The text of a table."""
-    lines: list[str] = []
+    lines: list[str] = [ABOUT]
     for module, entries in table.items():
         lines += [f"[{module}]"]
         for header, details in entries.items():

@@ -9,8 +9,7 @@ def test_the_package_is_what_the_list_says() -> None:
 
 def test_the_list_is_written_as_it_is_read() -> None:
     text = surface.SURFACE.read_text("utf-8")
-    listed = text[text.index("\n[") + 1 :]
-    assert surface.written(surface.read(text)) == listed
+    assert surface.written(surface.read(text)) == text
 
 
 def test_the_list_has_what_dify_oapi2_promises() -> None:
@@ -35,8 +34,7 @@ def test_the_list_has_what_dify_oapi2_promises() -> None:
     assert all(counted[service] >= count for service, count in promised.items())
 
 
-def test_every_difference_is_one_of_a_name_that_there_was() -> None:
+def test_no_module_is_lost_and_few_things_differ() -> None:
     before, after = surface.read(surface.SURFACE.read_text("utf-8")), surface.ours()
-    modules = {line.split("] ")[0][1:] for line in surface.compared(before, after) for line in [line[2:]]}
-    assert modules <= set(before)
-    assert 5 < len(modules) < 30
+    assert set(before) == set(after)
+    assert 0 < len(list(surface.compared(before, after))) < 50

@@ -47,7 +47,7 @@ from dify_oapi.client import Client
 from dify_oapi.core.http.transport import connection_pool
 from dify_oapi.core.model.base_request import BaseRequest
 from dify_oapi.core.model.request_option import RequestOption
-from opendify import APIConnectionError, APITimeoutError, AuthenticationError, ResponseError
+from opendify import APIConnectionError, APIStatusError, APITimeoutError, AuthenticationError, ResponseError
 from sdk.wire_server import Close, Pause, WaitForClient, WireServer, answer, event, events
 
 KEY = "app-secret-key-of-nobody"
@@ -202,6 +202,13 @@ def test_a_refused_stream_is_an_error_and_no_chunk(follow: Ask) -> None:
     with WireServer(answer(said, status=401)) as server, pytest.raises(AuthenticationError) as refused:
         follow(server, message())
     assert (refused.value.status, refused.value.code) == (401, "unauthorized")
+
+
+@both_streams
+def test_a_web_page_is_no_stream(follow: Ask) -> None:
+    page = answer(PAGE, content_type="text/html")
+    with WireServer(page) as server, pytest.raises(APIStatusError, match="a page"):
+        follow(server, message())
 
 
 @both_streams

@@ -26,7 +26,7 @@ from .core.model.raw_response import RawResponse
 from .core.model.request_option import RequestOption
 from .core.type import T
 
-__all__ = ["Asked", "File", "answer", "ask", "refusal", "wait"]
+__all__ = ["Asked", "File", "answer", "ask", "is_success", "refusal", "wait"]
 
 GONE = {
     "/upload-file": "Dify removed this operation in 2025. What it told is in the document: "
@@ -166,6 +166,11 @@ def wait(error: DifyError, asked: Asked, attempt: int) -> float | None:
     return seconds
 
 
+def is_success(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether Dify did it. A web page is none of its answers, whatever the status."""
+    return 200 <= status < 300 and not headers.get("content-type", "").startswith("text/html")
+
+
 def refusal(asked: Asked, raw: RawResponse) -> APIStatusError:
     """The error for an answer that is not a success."""
     error = refusal_from_reply(raw.status_code or 0, raw.headers, raw.content or b"")
@@ -187,7 +192,7 @@ def answer(asked: Asked, raw: RawResponse, kind: type[T]) -> T:
 def _said(asked: Asked, raw: RawResponse, kind: type[BaseResponse]) -> dict[str, Any]:
     content, content_type = raw.content or b"", raw.content_type or ""
     status = raw.status_code or 0
-    if not 200 <= status < 300 or content_type.startswith("text/html"):
+    if not is_success(status, raw.headers):
         error = refusal(asked, raw)
         return {"code": error.code, "message": error.message or str(error)}
     done = {"result": "success"} if "result" in kind.model_fields else {}

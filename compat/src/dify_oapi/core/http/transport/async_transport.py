@@ -10,7 +10,7 @@ from opendify import APIConnectionError, AsyncRequest, AsyncResponse, DifyError
 from opendify._async._upload import AsyncUpload, async_file_part
 from opendify._call import Form, frame
 
-from ...._exchange import Asked, answer, ask, refusal, wait
+from ...._exchange import Asked, answer, ask, is_success, refusal, wait
 from ...log import logger
 from ...model.base_request import BaseRequest
 from ...model.base_response import BaseResponse
@@ -83,7 +83,7 @@ async def _send(conf: Config, asked: Asked, *, whole: bool) -> AsyncResponse | R
             transport = await conf.connections.async_transport(conf)
             response = await transport.open(request)
             logger.debug("%s %s", asked.what, response.status)
-            success = 200 <= response.status < 300
+            success = is_success(response.status, response.headers)
             if success and not whole:
                 return response
             raw = await _read(response)
