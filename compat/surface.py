@@ -31,8 +31,8 @@ ABOUT = """\
 #
 # [module] under dify_oapi, then what it holds:
 # model NAME(bases)       a field a line: name, type, default
-# builder NAME            of the model or request before it. "sets every field": a setter for each, which takes
-#                         what the field takes; other setters with their parameters and, for a request, their place
+# builder NAME            of the model or request before it. "sets every field": a setter for each, with the
+#                         field's type; other setters with their parameters, in a request with their place
 # request NAME            its method and address
 # resource NAME           its calls; each has an async twin with an `a` before its name
 # holder NAME             the attributes of a service: what client.chat.v1.chat leads through
