@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict, get_args
+from typing import Annotated, TypedDict, get_args
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ from opendify.cli.kb.show import Bars
 from opendify.cli.kb.state import STATE_FILE, State
 from opendify.cli.options import ConfigFile, EnvFile, UsageError, load_settings
 from opendify.cli.terminal import plain
-from opendify.types import Dataset, RetrievalModel, SearchMethod
+from opendify.types import Dataset, IndexingTechnique, RetrievalModel, SearchMethod
 
 kb = typer.Typer(no_args_is_help=True, help="Fill the knowledge of a Dify, and look into it.")
 out = Console(highlight=False)
@@ -41,7 +41,7 @@ class Order:
     dry_run: bool
     jobs: int
     patience: float | None
-    technique: Literal["high_quality", "economy"]
+    technique: IndexingTechnique
     state_file: Path
 
 
@@ -76,7 +76,7 @@ def push_folder(
         float, typer.Option(help="Seconds to wait while Dify finishes no document.", min=1)
     ] = 600,
     technique: Annotated[
-        Literal["high_quality", "economy"], typer.Option(help="How a new dataset is indexed.")
+        IndexingTechnique, typer.Option(help="How a new dataset is indexed.")
     ] = "high_quality",
     state: Annotated[
         Path | None,
@@ -127,6 +127,7 @@ async def _push(options: ClientOptions, order: Order) -> int:
                     todo,
                     state,
                     bars,
+                    technique=order.technique,
                     jobs=order.jobs,
                     patience=order.patience,
                 )

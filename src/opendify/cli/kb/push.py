@@ -12,7 +12,6 @@ from typing import Literal, Protocol
 
 from opendify import (
     APIConnectionError,
-    APIStatusError,
     AsyncKnowledge,
     AuthenticationError,
     DifyError,
@@ -21,6 +20,7 @@ from opendify import (
 )
 from opendify.cli.kb.plan import Known, Plan, Step
 from opendify.cli.kb.state import Pushed, State
+from opendify.types import IndexingTechnique
 
 __all__ = ["Outcome", "Show", "known_documents", "prune", "push"]
 
@@ -70,17 +70,18 @@ async def push(
     state: State,
     show: Show,
     *,
+    technique: IndexingTechnique,
     jobs: int,
     patience: float | None,
 ) -> Outcome:
     """Do what is planned. A file that fails is told and does not stop the others.
 
-    `jobs`: files on their way at once. `patience`: seconds to wait while Dify finishes no document; `None`:
-    do not wait for the indexing at all.
+    `technique`: how a dataset is indexed that has no document yet. `jobs`: files on their way at once.
+    `patience`: seconds to wait while Dify finishes no document; `None`: do not wait for the indexing at all.
 
     Raises the `DifyError` that concerns all files: a wrong key, a dataset that is gone, no connection.
     """
-    push = _Push(knowledge, dataset_id, folder, state, show, patience)
+    push = _Push(knowledge, dataset_id, folder, state, show, technique, patience)
     show.begin(todo)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -108,24 +109,18 @@ async def prune(knowledge: AsyncKnowledge, dataset_id: str, gone: Iterable[Pushe
 _CONCERNS_ALL = (AuthenticationError, NotFoundError, PermissionDeniedError)
 
 
+@dataclass(slots=True)
 class _Push:
-    def __init__(
-        self,
-        knowledge: AsyncKnowledge,
-        dataset_id: str,
-        folder: Path,
-        state: State,
-        show: Show,
-        patience: float | None,
-    ) -> None:
-        self.outcome = Outcome()
-        self._knowledge = knowledge
-        self._dataset_id = dataset_id
-        self._folder = folder
-        self._state = state
-        self._show = show
-        self._patience = patience
-        self._indexing: dict[str, Pushed] = {}
+    knowledge: AsyncKnowledge
+    dataset_id: str
+    folder: Path
+    state: State
+    show: Show
+    technique: IndexingTechnique
+    patience: float | None
+    outcome: Outcome = field(default_factory=Outcome)
+    indexing: dict[str, Pushed] = field(default_factory=dict[str, Pushed])
+    """What Dify has taken and not yet indexed, by document id."""
 
     async def send_all(self, uploads: Iterable[Step]) -> None:
         for step in uploads:
@@ -137,48 +132,58 @@ class _Push:
                 if not error.sent:
                     raise
                 self._fail(step.file.path, str(error))
-            except (APIStatusError, OSError) as error:
+            except (DifyError, OSError) as error:
                 self._fail(step.file.path, str(error))
 
     async def _send(self, step: Step) -> None:
-        self._state.begin(step.pushed)
-        created = await self._knowledge.documents.create_by_file(
-            self._dataset_id, self._folder / step.file.path, name=step.pushed.name
+        self.state.begin(step.pushed)
+        seen = 0
+
+        def progress(sent: int, total: int | None) -> None:
+            nonlocal seen
+            self.show.bytes_sent(sent - seen)  # less than nothing where it is sent again
+            seen = sent
+
+        created = await self.knowledge.documents.create_by_file(
+            self.dataset_id,
+            self.folder / step.file.path,
+            name=step.pushed.name,
+            indexing_technique=self.technique,
+            on_progress=progress,
         )
-        pushed = self._state.arrived(step.pushed, created.document.id)
-        self._indexing[created.document.id] = pushed
+        pushed = self.state.arrived(step.pushed, created.document.id)
+        self.indexing[created.document.id] = pushed
         self.outcome.sent += 1
-        self._show.bytes_sent(step.file.size)
-        self._show.file(step.file.path, "sent")
+        self.show.file(step.file.path, "sent")
 
     async def watch(self, waits: Iterable[Step], sending: Sequence[asyncio.Task[None]]) -> None:
         """Look how far the indexing is, until it is through."""
         for step in waits:
-            self._indexing[step.pushed.document_id or ""] = step.pushed
+            self.indexing[step.pushed.document_id or ""] = step.pushed
         pause, last = _FIRST_LOOK, time.monotonic()
-        while self._indexing or not all(task.done() for task in sending):
+        while self.indexing or not all(task.done() for task in sending):
             await asyncio.sleep(pause)
-            if not self._indexing:
+            if not self.indexing:
                 last = time.monotonic()
                 continue
             if await self._look():
                 pause, last = _FIRST_LOOK, time.monotonic()
             else:
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
-            if all(task.done() for task in sending) and time.monotonic() - last > (self._patience or 0):
+            if all(task.done() for task in sending) and time.monotonic() - last > (self.patience or 0):
                 self._give_up()
 
     async def _look(self) -> bool:
         """Whether any document got ready, or failed, since the last look."""
-        pending = dict(self._indexing)  # those that are sent meanwhile are not in the answer
-        documents = {known.id: known for known in await known_documents(self._knowledge, self._dataset_id)}
+        pending = dict(self.indexing)  # those that are sent meanwhile are not in the answer
+        documents = {known.id: known for known in await known_documents(self.knowledge, self.dataset_id)}
         news = False
         for document_id, pushed in pending.items():
             known = documents.get(document_id)
             if known is not None and known.status not in ("completed", "error"):
                 continue
             news = True
-            del self._indexing[document_id]
+            del self.indexing[document_id]
             if known is None:
                 self._fail(pushed.path, "Somebody deleted the document while it was indexed.")
             elif known.status == "error":
@@ -189,23 +194,23 @@ class _Push:
 
     async def _ready(self, pushed: Pushed) -> None:
         for document_id in pushed.replaces:
-            await _delete(self._knowledge, self._dataset_id, document_id)
-        self._state.done(pushed)
+            await _delete(self.knowledge, self.dataset_id, document_id)
+        self.state.done(pushed)
         self.outcome.indexed += 1
-        self._show.file(pushed.path, "indexed")
+        self.show.file(pushed.path, "indexed")
 
     def _give_up(self) -> None:
-        for pushed in self._indexing.values():
+        for pushed in self.indexing.values():
             self._fail(
                 pushed.path,
-                f"Dify has not indexed it, and finished nothing else for {self._patience:g} s; the same "
+                f"Dify has not indexed it, and finished nothing else for {self.patience:g} s; the same "
                 "command goes on waiting. Is Dify's worker running?",
             )
-        self._indexing.clear()
+        self.indexing.clear()
 
     def _fail(self, path: str, why: str) -> None:
         self.outcome.failures[path] = why
-        self._show.file(path, "failed", why)
+        self.show.file(path, "failed", why)
 
 
 async def _delete(knowledge: AsyncKnowledge, dataset_id: str, document_id: str) -> None:
