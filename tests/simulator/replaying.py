@@ -53,6 +53,7 @@ ALIASES = {
 
 LATER = {
     "chat-after-conversation-deleted": 1,
+    "conversation-rename": 1,
     "feedback-like": 1,
     "feedback-dislike": 2,
     "feedbacks-list": 3,

@@ -152,6 +152,7 @@ async def test_variables_come_page_by_page_and_in_the_newer_dify_by_name(dify: S
         assert (len(first["data"]), first["has_more"]) == (2, True)
         rest = await _variables(memory, conversation, f"&last_id={first['data'][-1]['id']}")
         assert ([one["name"] for one in rest["data"]], rest["has_more"]) == (["tags"], False)
+        assert (await _variables(memory, conversation, f"&last_id={_NOBODY}"))["code"] == "invalid_param"
         named = await _variables(memory, conversation, "&variable_name=count")
         async with await memory.call("GET", "/info") as reply:
             newer = reply.headers["X-Version"].startswith("1.16")
@@ -279,6 +280,8 @@ async def test_a_log_of_runs_is_asked_by_status_user_word_and_date(dify: Simulat
         assert page["has_more"] is True
         refused = await ada.json("GET", "/workflows/logs?created_at__after=yesterday")
         assert refused["code"] == "invalid_param"
+        refused = await ada.json("GET", "/workflows/logs?created_by_account=ada@example.com")
+        assert refused["message"] == "Account not found: ada@example.com"
     async with client(dify, "chatflow") as chatflow:
         await chatflow.blocking("Hello")
         assert (await chatflow.json("GET", "/workflows/logs"))["total"] == 0
@@ -294,6 +297,16 @@ async def test_speech_says_what_it_says(chat: Client) -> None:
     form = aiohttp.FormData({"user": "ada"})
     form.add_field("file", speech, filename="speech.mp3", content_type="audio/mp3")
     assert await chat.json("POST", "/audio-to-text", data=form) == {"text": "Guten Morgen, 世界"}
+
+
+async def test_an_app_that_neither_hears_nor_speaks_says_so(dify: Simulator) -> None:
+    async with client(dify, "plain") as plain:
+        spoken = await plain.json("POST", "/text-to-audio", json={"text": "Hello"})
+        form = aiohttp.FormData({"user": "ada"})
+        form.add_field("file", b"RIFF", filename="speech.wav", content_type="audio/wav")
+        heard = await plain.json("POST", "/audio-to-text", data=form)
+    assert (spoken["code"], spoken["message"]) == ("invalid_param", "TTS is not enabled")
+    assert heard["code"] in ("invalid_param", "speech_to_text_disabled")
 
 
 async def test_the_answer_of_a_message_is_spoken(chat: Client) -> None:

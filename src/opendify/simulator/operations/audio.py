@@ -27,8 +27,9 @@ def audio_to_text(service: Service, request: Request) -> Reply:
             "The browser (or proxy) sent a request that this server could not understand.",
         )
     if not app.spec.features:
-        code = "invalid_param" if service.behaviour == "1.12" else "speech_to_text_disabled"
-        raise Refusal(400, code, "Speech to text is not enabled")
+        if service.behaviour == "1.12":
+            raise invalid("Speech to text is not enabled")
+        raise Refusal(400, "speech_to_text_disabled", "Speech to text is disabled.")
     if part.mime_type not in _TYPES:
         raise Refusal(415, "unsupported_audio_type", "Audio type not allowed.")
     if len(part.content) > _LIMIT * 1024 * 1024:

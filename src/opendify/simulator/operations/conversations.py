@@ -7,7 +7,7 @@ import time
 from opendify.simulator.apps import CHAT_MODES
 from opendify.simulator.conversation_variables import ConversationVariable
 from opendify.simulator.conversations import NO_PARENT, Conversation, Message, Thought, title
-from opendify.simulator.errors import bad_request, internal, not_chat_app, not_exists
+from opendify.simulator.errors import bad_request, internal, invalid, not_chat_app, not_exists
 from opendify.simulator.payloads import (
     ConversationListQuery,
     ConversationRenamePayload,
@@ -87,7 +87,7 @@ def list_variables(service: Service, request: Request) -> Reply:
     if query.last_id is not None:
         at = next((at for at, variable in enumerate(found) if variable.id == query.last_id), None)
         if at is None:
-            raise not_exists("Conversation Variable", request.path)
+            raise invalid("")  # an error that Dify has no sentence for
         found = found[at + 1 :]
     if query.variable_name is not None:
         if service.behaviour == "1.12":  # its question is none that its database understands

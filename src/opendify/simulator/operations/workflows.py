@@ -36,6 +36,8 @@ def list_logs(service: Service, request: Request) -> Reply:
     """GET /workflows/logs: the newest first; runs of chatflows are not logged."""
     app = service.app(request)
     query = validated(WorkflowLogQuery, request.query)
+    if query.created_by_account:  # whoever asks with an app's key is no account
+        raise invalid(f"Account not found: {query.created_by_account}")
     before, after = _moment(query.created_at__before), _moment(query.created_at__after)
     found = [
         run
@@ -43,7 +45,6 @@ def list_logs(service: Service, request: Request) -> Reply:
         if not run.message_id
         and query.status in (None, run.status)
         and query.created_by_end_user_session_id in (None, run.user)
-        and not query.created_by_account
         and (before is None or run.created_at <= before)
         and (after is None or run.created_at >= after)
         and _holds(run, query.keyword or "")
