@@ -115,10 +115,9 @@ def test_the_python_code_of_a_page_runs_from_top_to_bottom(
             "\n" * block.line + as_run(block.text, reader), str(page)
         )  # so that line numbers are right
         code = compile(tree, str(page), "exec")
-        if block.more != "no-run":
-            assert block.more == "", f"{block.place}: python and nothing else, or: python no-run"
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(code, namespace)
+        assert block.more == "", f"{block.place}: python and nothing else, or: py, which is not run"
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(code, namespace)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")], ids=named)
