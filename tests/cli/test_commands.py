@@ -180,7 +180,7 @@ def test_simulate_prints_where_it_is_and_its_keys(environment: Callable[..., dic
         assert "Simulated Chat" in listed[1]
         headers = {"Authorization": f"Bearer {listed[1].split()[-1]}"}
         assert httpx2.get(f"{address}/info", headers=headers).json()["name"] == "Simulated Chat"
-        knowledge = next(line for line in process.stdout if "Knowledge" in line)
+        knowledge = next(line for line in process.stdout if " datasets " in line)
         headers = {"Authorization": f"Bearer {knowledge.split()[-1]}"}
         assert httpx2.get(f"{address}/datasets", headers=headers).json()["total"] == 0
         process.send_signal(signal.SIGINT)
