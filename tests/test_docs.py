@@ -170,6 +170,16 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_architecture_has_a_room_for_every_file_of_the_sdk_the_gateway_and_the_command_line() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    folders = ("", "_async", "gateway", "cli", "cli/kb")
+    files = [file for folder in folders for file in (ROOT / "src/opendify" / folder).glob("*.py")]
+    resources = [file for file in files if file.parent.name == "_async" and not file.name.startswith("_")]
+    rooms = [file for file in files if file not in resources and not file.name.startswith("__")]
+    assert len(rooms) > 40
+    assert [file.name for file in rooms if f"{file.name}`" not in text] == []
+
+
 def test_what_the_code_can_say_itself_stands_in_the_documents_as_it_says_it() -> None:
     checked = subprocess.run(
         [sys.executable, "scripts/documents.py", "--check"],
