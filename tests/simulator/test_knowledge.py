@@ -7,8 +7,11 @@ import io
 import zipfile
 from typing import Any
 
+import aiohttp
 import pytest
-from knowing import AUTOMATIC, Said, by_blank_lines, knowledge
+from knowing import AUTOMATIC, Knowledge, Said, by_blank_lines, knowledge
+
+from opendify.simulator import Simulator
 
 BEHAVIOURS = pytest.mark.parametrize("behaviour", ["1.12", "1.16"])
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -29,6 +32,17 @@ async def test_a_key_opens_only_what_it_is_for(key: str, path: str) -> None:
     async with knowledge(key=key) as client:
         said = await client.call("GET", path)
     assert (said.status, said.code, said.message) == (401, "unauthorized", "Access token is invalid")
+
+
+def test_the_key_of_an_app_cannot_be_that_of_the_knowledge_base() -> None:
+    with pytest.raises(ValueError, match="the knowledge base needs its own"):
+        Simulator(dataset_key="app-sim-chat")
+
+
+async def test_a_dataset_key_may_be_chosen() -> None:
+    async with Simulator(dataset_key="dataset-mine") as dify, aiohttp.ClientSession() as session:
+        said = await Knowledge(dify, session, "dataset-mine").call("GET", "/datasets")
+    assert said.json["total"] == 0
 
 
 async def test_an_empty_workspace_has_no_models_and_no_high_quality_dataset() -> None:

@@ -73,6 +73,8 @@ class Simulator:
                     f"App {app.nickname!r} has a HumanInput node, which Dify 1.12 does not know; "
                     "take it out, or take behaviour='1.16'."
                 )
+        if any(app.app_key == dataset_key for app in self.apps):
+            raise ValueError(f"{dataset_key!r} is the key of an app; the knowledge base needs its own.")
         self._behaviour: Behaviour = behaviour
         self._pace = pace
         self._host = host

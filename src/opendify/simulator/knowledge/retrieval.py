@@ -123,7 +123,7 @@ def by_keyword(query: str, segments: Sequence[Segment], top_k: int) -> list[Hit]
     """What an economy dataset finds: segments that share a word with the query. Their score is 0."""
     wanted = set(words(query))
     shared = [
-        (len(wanted & {*words(segment.content), *(segment.keywords or ())}), segment) for segment in segments
+        (len(wanted & {*_words(segment.content), *(segment.keywords or ())}), segment) for segment in segments
     ]
     ranked = sorted((one for one in shared if one[0]), key=lambda one: -one[0])
     return [Hit(segment, 0.0) for _, segment in ranked[:top_k]]
