@@ -1,4 +1,4 @@
-"""What the `dify_oapi` of this Python sends for every call, each of its setters used: one line of JSON a call.
+"""What the `dify_oapi` of this Python sends for every call, each setter used: a line of JSON for each.
 
 Run with the Python of an environment that has dify-oapi2, this made dify_oapi2_sent.txt.
 """
