@@ -28,6 +28,7 @@ SUBSTITUTIONS = {
     r"\ba(iter|next)\(": r"\1(",
     r"\b__a(enter|exit|iter|next)__\b": r"__\1__",
     r"\baclose\b": "close",
+    r"\baread\b": "read",
     r"\baiter_bytes\b": "iter_bytes",
     r"\basync_(?=\w)": "",
     r"\b(_?)Async(?=[A-Z])": r"\1",

@@ -113,7 +113,7 @@ __all__ = [
 # Where the names above are, in the order in which it is looked for them: who works with `Dify` alone never
 # loads the async half, and the other way round.
 _SHARED = ("_errors", "_watch", "_call", "_page")
-_TWINS = ("_transport", "_stream", "_pages", "_download", "_client", "_httpx")
+_TWINS = ("_client", "_transport", "_pages", "_download", "_stream", "_httpx")
 
 
 def __getattr__(name: str) -> object:

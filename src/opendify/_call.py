@@ -19,12 +19,12 @@ from pydantic import BeforeValidator, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from ._errors import ResponseError
-from ._fold import Course, Fold
 from .types._model import is_object
-from .types.events import ErrorEvent, Event
 
 if TYPE_CHECKING:
+    from ._fold import Course, Fold
     from ._page import Page
+    from .types.events import ErrorEvent, Event
     from .types.human_input import HumanInputAnswer
     from .types.message import Message
 
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound="Event")
 R = TypeVar("R")
 
 Progress = Callable[[int, int | None], None]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
 from .._call import (
@@ -23,18 +22,20 @@ from .._call import (
 from .._errors import APIConnectionError, ResponseError, refusal_from_reply, retold
 from .._page import Listing, Page, Query
 from .._watch import Hooks, Watch
-from ..types.events import Event
 from ._download import AsyncDownload
 from ._pages import AsyncPages
-from ._stream import Ask, AsyncStream
 from ._transport import AsyncRequest, AsyncResponse, AsyncTransport
 from ._tries import AsyncTries
 from ._upload import AsyncUpload
 
+if TYPE_CHECKING:
+    from ..types.events import Event
+    from ._stream import Ask, AsyncStream
+
 __all__ = ["AsyncCaller"]
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound="Event")
 R = TypeVar("R")
 
 EVENTS = "text/event-stream"
@@ -43,7 +44,9 @@ FILE = "application/octet-stream, */*"
 
 @cache
 def _user_agent() -> str:
-    return f"opendify/{version('opendify')}"  # looked up late: it would be half of the import's time
+    from importlib.metadata import version
+
+    return f"opendify/{version('opendify')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class AsyncCaller:
 
     def stream(self, call: EventsCall[E, R], human_input: Ask | None = None) -> AsyncStream[E, R]:
         """The stream of a call, not yet sent."""
+        from ._stream import AsyncStream
+
         return AsyncStream(call, self, human_input)
 
     def pages(self, listing: Listing[T]) -> AsyncPages[T]:

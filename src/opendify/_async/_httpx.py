@@ -141,11 +141,13 @@ class _AsyncHttpxResponse:
     def __init__(self, request: AsyncRequest, response: httpx2.Response) -> None:
         self._request = request
         self._response = response
-        self._chunks = AsyncChunks(response.aiter_bytes())
+        self._chunks: AsyncChunks | None = None
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
     async def chunk(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = AsyncChunks(self._response.aiter_bytes())
         try:
             return await self._chunks.next()
         except _ERRORS as error:
@@ -153,6 +155,12 @@ class _AsyncHttpxResponse:
         raise failure
 
     async def read(self) -> bytes:
+        if self._chunks is None:
+            try:
+                return await self._response.aread()  # cheaper than chunk by chunk
+            except _ERRORS as error:
+                failure = _translated(error, self._request)
+            raise failure
         chunks: list[bytes] = []
         while chunk := await self.chunk():
             chunks.append(chunk)
@@ -160,7 +168,8 @@ class _AsyncHttpxResponse:
 
     async def aclose(self) -> None:
         try:
-            await self._chunks.aclose()
+            if self._chunks is not None:
+                await self._chunks.aclose()
         finally:
             await self._response.aclose()
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
 from .._call import (
@@ -24,18 +23,20 @@ from .._call import (
 from .._errors import APIConnectionError, ResponseError, refusal_from_reply, retold
 from .._page import Listing, Page, Query
 from .._watch import Hooks, Watch
-from ..types.events import Event
 from ._download import Download
 from ._pages import Pages
-from ._stream import Ask, Stream
 from ._transport import Request, Response, Transport
 from ._tries import Tries
 from ._upload import Upload
 
+if TYPE_CHECKING:
+    from ..types.events import Event
+    from ._stream import Ask, Stream
+
 __all__ = ["Caller"]
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound="Event")
 R = TypeVar("R")
 
 EVENTS = "text/event-stream"
@@ -44,7 +45,9 @@ FILE = "application/octet-stream, */*"
 
 @cache
 def _user_agent() -> str:
-    return f"opendify/{version('opendify')}"  # looked up late: it would be half of the import's time
+    from importlib.metadata import version
+
+    return f"opendify/{version('opendify')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Caller:
 
     def stream(self, call: EventsCall[E, R], human_input: Ask | None = None) -> Stream[E, R]:
         """The stream of a call, not yet sent."""
+        from ._stream import Stream
+
         return Stream(call, self, human_input)
 
     def pages(self, listing: Listing[T]) -> Pages[T]:

@@ -142,11 +142,13 @@ class _HttpxResponse:
     def __init__(self, request: Request, response: httpx2.Response) -> None:
         self._request = request
         self._response = response
-        self._chunks = Chunks(response.iter_bytes())
+        self._chunks: Chunks | None = None
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
     def chunk(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = Chunks(self._response.iter_bytes())
         try:
             return self._chunks.next()
         except _ERRORS as error:
@@ -154,6 +156,12 @@ class _HttpxResponse:
         raise failure
 
     def read(self) -> bytes:
+        if self._chunks is None:
+            try:
+                return self._response.read()  # cheaper than chunk by chunk
+            except _ERRORS as error:
+                failure = _translated(error, self._request)
+            raise failure
         chunks: list[bytes] = []
         while chunk := self.chunk():
             chunks.append(chunk)
@@ -161,7 +169,8 @@ class _HttpxResponse:
 
     def close(self) -> None:
         try:
-            self._chunks.close()
+            if self._chunks is not None:
+                self._chunks.close()
         finally:
             self._response.close()
 
