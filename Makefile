@@ -1,5 +1,5 @@
 # Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
-.PHONY: help run test check docs bench endurance format setup
+.PHONY: help run test check docs bench bench-sdk endurance format setup
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -13,7 +13,7 @@ export NO_MKDOCS_2_WARNING := 1
 OPENAI_1_TESTS := $(addprefix tests/gateway/test_,$(addsuffix .py,chat_completions memory_modes files_in models identity))
 
 help: ## Show this.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 run: .venv/.gateway ## Start the gateway: on the Dify that .env names, else on a simulated one.
 	$(BIN)/opendify serve --simulator $(ARGS)
@@ -37,6 +37,9 @@ docs: .venv/.dev ## Build the site of the documents and the reference into site/
 
 bench: .venv/.dev ## Measure the gateway.
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-sdk: .venv/.dev ## Measure the SDK.
+	$(BIN)/python -m benchmarks.sdk $(ARGS)
 
 endurance: .venv/.dev ## Ask one worker 20,000 times, and weigh it.
 	ENDURANCE=1 $(BIN)/pytest -q -rP tests/gateway/test_endurance.py
