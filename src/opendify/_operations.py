@@ -15,272 +15,186 @@ from .types.app import AppMode
 __all__ = ["GROUPS", "OPERATIONS", "Row", "too_old"]
 
 CHAT = ("chat", "agent-chat", "advanced-chat", "agent")
-CHAT_CLASSIC = ("chat", "agent-chat", "advanced-chat")
-MESSAGE = (*CHAT_CLASSIC, "completion")
+CLASSIC = ("chat", "agent-chat", "advanced-chat")
+MESSAGE = (*CLASSIC, "completion")
 COMPLETION = ("completion",)
 WORKFLOW = ("workflow",)
 GRAPH = ("advanced-chat", "workflow")
 ANY_APP = (*CHAT, "completion", "workflow")
-KNOWLEDGE: tuple[AppMode, ...] = ()
-SERVER: tuple[AppMode, ...] = ()
 
 OLDEST = "1.12"
+
+_DATASET = "/datasets/{dataset_id}"
+_DOCUMENT = _DATASET + "/documents/{document_id}"
+_SEGMENT = _DOCUMENT + "/segments/{segment_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One operation: where Dify has it, and the methods here that ask for it.
 
-    `methods` are of `Dify`, or of `Knowledge` where `modes` is empty (`server` is on both). `modes`: the
-    kinds of app that it is documented for. `since`: the oldest of the Dify versions looked at (1.12 to
-    1.16) that serves it.
+    `serves` names the methods, of `Dify`, or of `Knowledge` where `modes` is empty (`server` is on both).
+    `modes`: the kinds of app that it is documented for. `since`: the oldest of the Dify versions looked at
+    (1.12 to 1.16) that serves it.
     """
 
     method: str
     path: str
-    methods: tuple[str, ...]
-    modes: tuple[AppMode, ...]
+    serves: str
+    modes: tuple[AppMode, ...] = ()
     since: str = OLDEST
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that ask for it: "chat.send", "chat.stream"."""
+        return self.serves.split()
 
 
 GROUPS: Mapping[str, tuple[Row, ...]] = {
     "Chat Messages": (
-        Row("POST", "/chat-messages", ("chat.send", "chat.stream"), CHAT),
-        Row("POST", "/chat-messages/{task_id}/stop", ("chat.stop",), CHAT),
-        Row("GET", "/messages/{message_id}/suggested", ("messages.suggested",), CHAT),
+        Row("POST", "/chat-messages", "chat.send chat.stream", CHAT),
+        Row("POST", "/chat-messages/{task_id}/stop", "chat.stop", CHAT),
+        Row("GET", "/messages/{message_id}/suggested", "messages.suggested", CHAT),
     ),
     "Files": (
-        Row("POST", "/files/upload", ("files.upload",), ANY_APP),
-        Row("GET", "/files/{file_id}/preview", ("files.preview",), MESSAGE),
+        Row("POST", "/files/upload", "files.upload", ANY_APP),
+        Row("GET", "/files/{file_id}/preview", "files.preview", MESSAGE),
     ),
-    "End Users": (Row("GET", "/end-users/{end_user_id}", ("end_users.get",), ANY_APP, since="1.13"),),
+    "End Users": (Row("GET", "/end-users/{end_user_id}", "end_users.get", ANY_APP, since="1.13"),),
     "Feedback": (
-        Row("POST", "/messages/{message_id}/feedbacks", ("feedback.send",), MESSAGE),
-        Row("GET", "/app/feedbacks", ("feedback.list",), MESSAGE),
+        Row("POST", "/messages/{message_id}/feedbacks", "feedback.send", MESSAGE),
+        Row("GET", "/app/feedbacks", "feedback.list", MESSAGE),
     ),
     "Conversations": (
-        Row("GET", "/conversations", ("conversations.list",), CHAT),
-        Row("GET", "/messages", ("messages.list",), CHAT),
-        Row("GET", "/conversations/{conversation_id}/variables", ("conversations.variables",), CHAT_CLASSIC),
-        Row("POST", "/conversations/{conversation_id}/name", ("conversations.rename",), CHAT),
+        Row("GET", "/conversations", "conversations.list", CHAT),
+        Row("GET", "/messages", "messages.list", CHAT),
+        Row("GET", "/conversations/{conversation_id}/variables", "conversations.variables", CLASSIC),
+        Row("POST", "/conversations/{conversation_id}/name", "conversations.rename", CHAT),
         Row(
             "PUT",
             "/conversations/{conversation_id}/variables/{variable_id}",
-            ("conversations.update_variable",),
-            CHAT_CLASSIC,
+            "conversations.update_variable",
+            CLASSIC,
         ),
-        Row("DELETE", "/conversations/{conversation_id}", ("conversations.delete",), CHAT),
+        Row("DELETE", "/conversations/{conversation_id}", "conversations.delete", CHAT),
     ),
     "Audio": (
-        Row("POST", "/audio-to-text", ("audio.to_text",), ANY_APP),
-        Row("POST", "/text-to-audio", ("audio.from_text",), ANY_APP),
+        Row("POST", "/audio-to-text", "audio.to_text", ANY_APP),
+        Row("POST", "/text-to-audio", "audio.from_text", ANY_APP),
     ),
     "Applications": (
-        Row("GET", "/info", ("app.info",), ANY_APP),
-        Row("GET", "/parameters", ("app.parameters",), ANY_APP),
-        Row("GET", "/meta", ("app.meta",), ANY_APP),
-        Row("GET", "/site", ("app.site",), ANY_APP),
+        Row("GET", "/info", "app.info", ANY_APP),
+        Row("GET", "/parameters", "app.parameters", ANY_APP),
+        Row("GET", "/meta", "app.meta", ANY_APP),
+        Row("GET", "/site", "app.site", ANY_APP),
     ),
     "Annotations": (
-        Row("POST", "/apps/annotations", ("annotations.create",), CHAT_CLASSIC),
-        Row("GET", "/apps/annotations", ("annotations.list",), CHAT_CLASSIC),
-        Row("PUT", "/apps/annotations/{annotation_id}", ("annotations.update",), CHAT_CLASSIC),
-        Row("DELETE", "/apps/annotations/{annotation_id}", ("annotations.delete",), CHAT_CLASSIC),
+        Row("POST", "/apps/annotations", "annotations.create", CLASSIC),
+        Row("GET", "/apps/annotations", "annotations.list", CLASSIC),
+        Row("PUT", "/apps/annotations/{annotation_id}", "annotations.update", CLASSIC),
+        Row("DELETE", "/apps/annotations/{annotation_id}", "annotations.delete", CLASSIC),
         Row(
             "POST",
             "/apps/annotation-reply/{action}",
-            ("annotations.enable_reply", "annotations.disable_reply"),
-            CHAT_CLASSIC,
+            "annotations.enable_reply annotations.disable_reply",
+            CLASSIC,
         ),
-        Row(
-            "GET",
-            "/apps/annotation-reply/{action}/status/{job_id}",
-            ("annotations.reply_status",),
-            CHAT_CLASSIC,
-        ),
+        Row("GET", "/apps/annotation-reply/{action}/status/{job_id}", "annotations.reply_status", CLASSIC),
     ),
     "Human Input": (
-        Row("GET", "/form/human_input/{form_token}", ("human_input.form",), GRAPH, since="1.14"),
-        Row("POST", "/form/human_input/{form_token}", ("human_input.submit",), GRAPH, since="1.14"),
+        Row("GET", "/form/human_input/{form_token}", "human_input.form", GRAPH, since="1.14"),
+        Row("POST", "/form/human_input/{form_token}", "human_input.submit", GRAPH, since="1.14"),
     ),
     "Workflow Runs": (
-        Row("GET", "/workflows/run/{workflow_run_id}", ("workflows.get",), GRAPH),
-        Row("GET", "/workflows/logs", ("workflows.logs",), GRAPH),
-        Row(
-            "GET",
-            "/workflow/{workflow_run_id}/events",
-            ("workflows.events", "chat.events"),
-            GRAPH,
-            since="1.14",
-        ),
-        Row("POST", "/workflows/run", ("workflows.run", "workflows.stream"), WORKFLOW),
-        Row("POST", "/workflows/{workflow_id}/run", ("workflows.run", "workflows.stream"), WORKFLOW),
-        Row("POST", "/workflows/tasks/{task_id}/stop", ("workflows.stop",), WORKFLOW),
+        Row("GET", "/workflows/run/{workflow_run_id}", "workflows.get", GRAPH),
+        Row("GET", "/workflows/logs", "workflows.logs", GRAPH),
+        Row("GET", "/workflow/{workflow_run_id}/events", "workflows.events chat.events", GRAPH, since="1.14"),
+        Row("POST", "/workflows/run", "workflows.run workflows.stream", WORKFLOW),
+        Row("POST", "/workflows/{workflow_id}/run", "workflows.run workflows.stream", WORKFLOW),
+        Row("POST", "/workflows/tasks/{task_id}/stop", "workflows.stop", WORKFLOW),
     ),
     "Completion Messages": (
-        Row("POST", "/completion-messages", ("completion.send", "completion.stream"), COMPLETION),
-        Row("POST", "/completion-messages/{task_id}/stop", ("completion.stop",), COMPLETION),
+        Row("POST", "/completion-messages", "completion.send completion.stream", COMPLETION),
+        Row("POST", "/completion-messages/{task_id}/stop", "completion.stop", COMPLETION),
     ),
     "Knowledge Bases": (
-        Row("POST", "/datasets", ("datasets.create",), KNOWLEDGE),
-        Row("GET", "/datasets", ("datasets.list",), KNOWLEDGE),
-        Row("GET", "/datasets/{dataset_id}", ("datasets.get",), KNOWLEDGE),
-        Row("PATCH", "/datasets/{dataset_id}", ("datasets.update",), KNOWLEDGE),
-        Row("DELETE", "/datasets/{dataset_id}", ("datasets.delete",), KNOWLEDGE),
-        Row("POST", "/datasets/{dataset_id}/retrieve", ("datasets.retrieve",), KNOWLEDGE),
+        Row("POST", "/datasets", "datasets.create"),
+        Row("GET", "/datasets", "datasets.list"),
+        Row("GET", _DATASET, "datasets.get"),
+        Row("PATCH", _DATASET, "datasets.update"),
+        Row("DELETE", _DATASET, "datasets.delete"),
+        Row("POST", _DATASET + "/retrieve", "datasets.retrieve"),
     ),
     "Documents": (
-        Row(
-            "POST", "/datasets/{dataset_id}/document/create-by-text", ("documents.create_by_text",), KNOWLEDGE
-        ),
-        Row(
-            "POST", "/datasets/{dataset_id}/document/create-by-file", ("documents.create_by_file",), KNOWLEDGE
-        ),
-        Row("GET", "/datasets/{dataset_id}/documents", ("documents.list",), KNOWLEDGE),
-        Row("GET", "/datasets/{dataset_id}/documents/{document_id}", ("documents.get",), KNOWLEDGE),
-        Row("DELETE", "/datasets/{dataset_id}/documents/{document_id}", ("documents.delete",), KNOWLEDGE),
-        Row(
-            "PATCH",
-            "/datasets/{dataset_id}/documents/{document_id}",
-            ("documents.update",),
-            KNOWLEDGE,
-            since="1.16",
-        ),
+        Row("POST", _DATASET + "/document/create-by-text", "documents.create_by_text"),
+        Row("POST", _DATASET + "/document/create-by-file", "documents.create_by_file"),
+        Row("GET", _DATASET + "/documents", "documents.list"),
+        Row("GET", _DOCUMENT, "documents.get"),
+        Row("DELETE", _DOCUMENT, "documents.delete"),
+        Row("PATCH", _DOCUMENT, "documents.update", since="1.16"),
         Row(
             "GET",
-            "/datasets/{dataset_id}/documents/{document_id}/download",
-            ("documents.download", "documents.download_url"),
-            KNOWLEDGE,
+            _DOCUMENT + "/download",
+            "documents.download documents.download_url",
             since="1.16",
         ),
-        Row(
-            "GET",
-            "/datasets/{dataset_id}/documents/{batch}/indexing-status",
-            ("documents.indexing_status",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "POST",
-            "/datasets/{dataset_id}/documents/{document_id}/update-by-text",
-            ("documents.update_by_text",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "POST",
-            "/datasets/{dataset_id}/documents/{document_id}/update-by-file",
-            ("documents.update_by_file",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "POST",
-            "/datasets/{dataset_id}/documents/download-zip",
-            ("documents.download_zip",),
-            KNOWLEDGE,
-            since="1.16",
-        ),
-        Row(
-            "PATCH", "/datasets/{dataset_id}/documents/status/{action}", ("documents.set_status",), KNOWLEDGE
-        ),
+        Row("GET", _DATASET + "/documents/{batch}/indexing-status", "documents.indexing_status"),
+        Row("POST", _DOCUMENT + "/update-by-text", "documents.update_by_text"),
+        Row("POST", _DOCUMENT + "/update-by-file", "documents.update_by_file"),
+        Row("POST", _DATASET + "/documents/download-zip", "documents.download_zip", since="1.16"),
+        Row("PATCH", _DATASET + "/documents/status/{action}", "documents.set_status"),
     ),
     "Chunks": (
-        Row(
-            "POST", "/datasets/{dataset_id}/documents/{document_id}/segments", ("segments.create",), KNOWLEDGE
-        ),
-        Row("GET", "/datasets/{dataset_id}/documents/{document_id}/segments", ("segments.list",), KNOWLEDGE),
-        Row(
-            "GET",
-            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
-            ("segments.get",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "POST",
-            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
-            ("segments.update",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "DELETE",
-            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}",
-            ("segments.delete",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "POST",
-            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks",
-            ("child_chunks.create",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "GET",
-            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks",
-            ("child_chunks.list",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "PATCH",
-            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks/{child_chunk_id}",
-            ("child_chunks.update",),
-            KNOWLEDGE,
-        ),
-        Row(
-            "DELETE",
-            "/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}/child_chunks/{child_chunk_id}",
-            ("child_chunks.delete",),
-            KNOWLEDGE,
-        ),
+        Row("POST", _DOCUMENT + "/segments", "segments.create"),
+        Row("GET", _DOCUMENT + "/segments", "segments.list"),
+        Row("GET", _SEGMENT, "segments.get"),
+        Row("POST", _SEGMENT, "segments.update"),
+        Row("DELETE", _SEGMENT, "segments.delete"),
+        Row("POST", _SEGMENT + "/child_chunks", "child_chunks.create"),
+        Row("GET", _SEGMENT + "/child_chunks", "child_chunks.list"),
+        Row("PATCH", _SEGMENT + "/child_chunks/{child_chunk_id}", "child_chunks.update"),
+        Row("DELETE", _SEGMENT + "/child_chunks/{child_chunk_id}", "child_chunks.delete"),
     ),
     "Metadata": (
-        Row("POST", "/datasets/{dataset_id}/metadata", ("metadata.create",), KNOWLEDGE),
-        Row("GET", "/datasets/{dataset_id}/metadata", ("metadata.list",), KNOWLEDGE),
-        Row("PATCH", "/datasets/{dataset_id}/metadata/{metadata_id}", ("metadata.update",), KNOWLEDGE),
-        Row("DELETE", "/datasets/{dataset_id}/metadata/{metadata_id}", ("metadata.delete",), KNOWLEDGE),
-        Row("GET", "/datasets/{dataset_id}/metadata/built-in", ("metadata.built_in",), KNOWLEDGE),
+        Row("POST", _DATASET + "/metadata", "metadata.create"),
+        Row("GET", _DATASET + "/metadata", "metadata.list"),
+        Row("PATCH", _DATASET + "/metadata/{metadata_id}", "metadata.update"),
+        Row("DELETE", _DATASET + "/metadata/{metadata_id}", "metadata.delete"),
+        Row("GET", _DATASET + "/metadata/built-in", "metadata.built_in"),
         Row(
             "POST",
-            "/datasets/{dataset_id}/metadata/built-in/{action}",
-            ("metadata.enable_built_in", "metadata.disable_built_in"),
-            KNOWLEDGE,
+            _DATASET + "/metadata/built-in/{action}",
+            "metadata.enable_built_in metadata.disable_built_in",
         ),
-        Row("POST", "/datasets/{dataset_id}/documents/metadata", ("metadata.update_documents",), KNOWLEDGE),
+        Row("POST", _DATASET + "/documents/metadata", "metadata.update_documents"),
     ),
     "Tags": (
-        Row("POST", "/datasets/tags", ("tags.create",), KNOWLEDGE),
-        Row("GET", "/datasets/tags", ("tags.list",), KNOWLEDGE),
-        Row("PATCH", "/datasets/tags", ("tags.update",), KNOWLEDGE),
-        Row("DELETE", "/datasets/tags", ("tags.delete",), KNOWLEDGE),
-        Row("POST", "/datasets/tags/binding", ("tags.bind",), KNOWLEDGE),
-        Row("POST", "/datasets/tags/unbinding", ("tags.unbind",), KNOWLEDGE),
-        Row("GET", "/datasets/{dataset_id}/tags", ("tags.of_dataset",), KNOWLEDGE),
+        Row("POST", "/datasets/tags", "tags.create"),
+        Row("GET", "/datasets/tags", "tags.list"),
+        Row("PATCH", "/datasets/tags", "tags.update"),
+        Row("DELETE", "/datasets/tags", "tags.delete"),
+        Row("POST", "/datasets/tags/binding", "tags.bind"),
+        Row("POST", "/datasets/tags/unbinding", "tags.unbind"),
+        Row("GET", _DATASET + "/tags", "tags.of_dataset"),
     ),
-    "Models": (
-        Row("GET", "/workspaces/current/models/model-types/{model_type}", ("models.list",), KNOWLEDGE),
-    ),
+    "Models": (Row("GET", "/workspaces/current/models/model-types/{model_type}", "models.list"),),
     "Knowledge Pipeline": (
-        Row("POST", "/datasets/pipeline/file-upload", ("pipeline.upload_file",), KNOWLEDGE, since="1.16"),
+        Row("POST", "/datasets/pipeline/file-upload", "pipeline.upload_file", since="1.16"),
         Row(
             "GET",
-            "/datasets/{dataset_id}/pipeline/datasource-plugins",
-            ("pipeline.datasource_plugins",),
-            KNOWLEDGE,
+            _DATASET + "/pipeline/datasource-plugins",
+            "pipeline.datasource_plugins",
             since="1.16",
         ),
         Row(
             "POST",
-            "/datasets/{dataset_id}/pipeline/datasource/nodes/{node_id}/run",
-            ("pipeline.run_datasource_node",),
-            KNOWLEDGE,
+            _DATASET + "/pipeline/datasource/nodes/{node_id}/run",
+            "pipeline.run_datasource_node",
             since="1.16",
         ),
-        Row(
-            "POST",
-            "/datasets/{dataset_id}/pipeline/run",
-            ("pipeline.run", "pipeline.stream"),
-            KNOWLEDGE,
-            since="1.16",
-        ),
+        Row("POST", _DATASET + "/pipeline/run", "pipeline.run pipeline.stream", since="1.16"),
     ),
-    "Server": (Row("GET", "/", ("server.info",), SERVER, since="1.16"),),
+    "Server": (Row("GET", "/", "server.info", since="1.16"),),
 }
 
 OPERATIONS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
