@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 from pydantic import BeforeValidator, JsonValue, TypeAdapter, ValidationError
@@ -171,14 +171,19 @@ class EventsCall(Operation, Generic[E, R]):
     """How to come back if the stream ends before the run does; `None`: not at all."""
 
 
+class Again(Protocol[E, R]):
+    """The stream of a run, from a snapshot on. One that goes on at pauses does not end at an old one."""
+
+    def __call__(self, workflow_run_id: str, *, continue_on_pause: bool) -> EventsCall[E, R]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayBack(Generic[E, R]):
     """The calls that come back to a run."""
 
     after_loss: bool
     """Not only after a pause, but also if the stream is lost."""
-    again: Callable[[str], EventsCall[E, R]]
-    """The stream of the run with this id."""
+    again: Again[E, R]
     submit: Callable[[str, HumanInputAnswer], Call[None]]
     """The answer to the form with this token."""
     stored: Callable[[str], Call[Page[Message]]] | None

@@ -146,8 +146,8 @@ class WorkflowCourse:
 class RunCourse:
     """The way of a run of either kind that somebody comes to later, by its id.
 
-    It ends with `workflow_finished`: of a run that had ended there is nothing else, and a stream that goes
-    on at a pause is left open by Dify for minutes after the end.
+    It ends with `workflow_finished`: of a run that had ended there is nothing else. A stream that goes on at
+    a pause is left open by Dify for minutes after the end.
     """
 
     def __init__(self, *, continue_on_pause: bool = False) -> None:
@@ -161,7 +161,7 @@ class RunCourse:
 
     @property
     def over(self) -> bool:
-        return self._finished
+        return self._finished and self._continue_on_pause
 
     def take(self, event: E) -> E:
         match event:

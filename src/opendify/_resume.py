@@ -11,8 +11,9 @@ How Dify's `/workflow/{workflow_run_id}/events` behaves (1.14 and later, from it
   Redis streams it keeps them all: then the whole run follows the snapshot, from its first event.
 
 So the events of a re-entered stream are of two kinds. Some the snapshot may tell again: these have a key, and
-what was seen is dropped by it. All others come only live, or in a whole log: of a log as many are dropped as
-were passed on before. Iterations and loops are counted by their node, for a live stream names no execution.
+what was seen is dropped by it. All others come only live, or in a whole log: of a log so much text is dropped
+as the reader has, and as many of the rest as he has had. Iterations and loops are counted by their node, for
+a live stream names no execution.
 
 After a gap text is held back until what is missing is known, so that the text that a reader gets is always
 the beginning of the true one. A chatflow's answer is stored when it is complete. A workflow's text is its
@@ -95,7 +96,8 @@ class Resumption:
         self.news = False
         """The event that was taken last was none that the reader had had."""
         self._keys: set[str] = set()  # of what the reader has had, and a snapshot may tell again
-        self._passed = 0  # how much else he has had
+        self._passed = 0  # how much else he has had, text aside
+        self._replaced = 0  # how often his text was
         self._named = False  # every name that events have is known
         self._rounds: Counter[tuple[str | None, str]] = Counter()  # iterations and loops that he heard of
         self._rounds_told: Counter[tuple[str | None, str]] = Counter()  # by a snapshot or log
@@ -110,7 +112,10 @@ class Resumption:
         self._in_snapshot = False
         self._text_may_follow = False
         self._in_log = False
-        self._to_skip = 0  # of a log
+        self._to_skip = 0  # of the log: so many events that are no text
+        self._chars = 0  # so much text
+        self._log_chars = 0  # as it has told
+        self._log_replaced = 0
 
     # What the reader gets
 
@@ -118,13 +123,14 @@ class Resumption:
         """The reader gets this event."""
         self._paused = None
         if type(event) in _PIECES and self._named:
-            self._passed += 1
-            return
+            return  # most are
         if (key := _key(event)) is not None:
             self._keys.add(key)
         elif (rounds := _rounds(event)) is not None:
             self._rounds[rounds] += 1
-        else:
+        elif isinstance(event, _REPLACED):
+            self._replaced += getattr(event, "reason", "") != RESUMED
+        elif type(event) not in _PIECES:
             self._passed += 1
         if self.run_id is None:
             self.run_id = event.workflow_run_id
@@ -145,6 +151,11 @@ class Resumption:
                 self._reasoned = True
             case _:
                 pass
+
+    @property
+    def paused(self) -> bool:
+        """The run is, as far as we know."""
+        return self._paused is not None
 
     @property
     def waits(self) -> bool:
@@ -192,10 +203,13 @@ class Resumption:
             if self._in_snapshot:
                 self._begin_log()
             self._in_snapshot = self._text_may_follow = True
+        if self._in_log and isinstance(event, (*_PIECES, *_REPLACED)):
+            new = self._of_log(event)
+            self.news = bool(new)
+            return new
         # What may follow is the text as it was stored, which may be far behind.
-        self.news = not (
-            (isinstance(event, MessageReplaceEvent) and text_may_follow) or self._repeats(event, key)
-        )
+        stale = text_may_follow and isinstance(event, MessageReplaceEvent)
+        self.news = not (stale or self._repeats(event, key))
         if not self.news:
             return []
         if self._paused is not None and not self.at_pause:
@@ -268,8 +282,29 @@ class Resumption:
         self._gap = False
         self._held.clear()
         self._in_log = True
-        self._to_skip = self._passed
+        self._to_skip, self._chars = self._passed, len(self._fold.text)
+        self._log_chars = self._log_replaced = 0
         self._rounds_told.clear()
+
+    def _of_log(self, event: Event) -> list[Event]:
+        """What of a log's text the reader has not had."""
+        if isinstance(event, MessageReplaceEvent):
+            return self._replaced_in_log(event, event.answer)
+        if isinstance(event, TextReplaceEvent):
+            return self._replaced_in_log(event, event.data.text)
+        self._log_chars += len(event.text)
+        new = self._log_chars - self._chars
+        if new <= 0 or self._log_replaced < self._replaced:
+            return []
+        return [event] if new >= len(event.text) else [self._piece(event.text[-new:])]
+
+    def _replaced_in_log(self, event: Event, text: str) -> list[Event]:
+        self._log_replaced += 1
+        self._log_chars = len(text)
+        if self._log_replaced <= self._replaced:
+            return []
+        self._chars = 0
+        return [event]
 
     def _close_gap(self, whole: str | None) -> list[Event]:
         """The text that is missing, if this is all of it; else what there is, and that some is lost."""
@@ -320,6 +355,7 @@ class Resumption:
 
 
 _PIECES = (MessageEvent, TextChunkEvent)
+_REPLACED = (MessageReplaceEvent, TextReplaceEvent)
 _ROUNDS = ("iteration", "loop")
 
 

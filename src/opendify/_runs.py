@@ -79,15 +79,7 @@ def way_back(
 
     return WayBack(
         after_loss=after_loss,
-        # The snapshot tells what was missed, and a pause that is over must not end the stream once more.
-        again=partial(
-            run_events,
-            user=user,
-            events=events,
-            fold=fold,
-            include_state_snapshot=True,
-            continue_on_pause=True,
-        ),
+        again=partial(run_events, user=user, events=events, fold=fold, include_state_snapshot=True),
         submit=partial(submission, user=user),
         stored=stored if stores_text else None,
     )

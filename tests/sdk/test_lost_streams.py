@@ -55,7 +55,7 @@ async def test_a_reply_is_whole_though_its_stream_was_lost_and_events_were_misse
     assert parse_qs(asked.query) == {
         "user": ["ada"],
         "include_state_snapshot": ["true"],
-        "continue_on_pause": ["true"],
+        "continue_on_pause": ["false"],
     }
 
 

@@ -140,6 +140,18 @@ def test_a_workflows_outputs_are_exact_and_its_text_is_whole_or_said_not_to_be(
     assert_nothing_came_twice(cut)
 
 
+@pytest.mark.parametrize("keeps_log", [False, True], ids=["pubsub", "streams"])
+@given(losses=losses)
+def test_what_moderation_puts_in_the_place_of_text_holds(keeps_log: bool, losses: Losses) -> None:
+    run = recorded_run("chatflow-streaming")
+    replaced = {**run.events[9], "event": "message_replace", "answer": "Hel", "reason": "output_moderation"}
+    run = Run((*run.events[:10], replaced, *run.events[10:]), keeps_log)
+    uncut = Reader(run).read([]).fold.so_far()
+    cut = Reader(run).read([(max(1, losses[0][0]), *losses[0][1:]), *losses[1:]])
+    assert cut.fold.so_far().answer == uncut.answer
+    assert_nothing_came_twice(cut)
+
+
 def assert_nothing_came_twice(cut: Reader) -> None:
     """No event with a name of its own, and no more of any other than there were."""
     there = Counter(_name(told["event"], told.get("data") or {}) for told in cut.run.events)

@@ -237,7 +237,8 @@ class AsyncStream(Generic[E, R]):
         if ask is not None and form is not None and way_back is not None and self._answer is None:
             await self._go_on(ask, form, way_back)
             return
-        if self._course.over or (self._memory.resumed and self._complete):
+        # A pause for anything but a form does not end a stream that goes on at pauses.
+        if self._course.over or (ask is not None and self._memory.paused and self._complete):
             self._over = True
             return
         try:
@@ -291,7 +292,8 @@ class AsyncStream(Generic[E, R]):
         return self._memory.run_id or self.response.headers.get("x-workflow-run-id")
 
     async def _reenter(self, way_back: WayBack[E, R]) -> None:
-        call = way_back.again(self._run_id or "")
+        goes_on = self._human_input is not None
+        call = way_back.again(self._run_id or "", continue_on_pause=goes_on)
         await self.response.aclose()
         self._payloads.clear()
         self._decoder = Decoder(max_event_bytes=self._caller.max_event_bytes)
