@@ -12,10 +12,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import click
 import typer.main
 from pydantic import BaseModel
-from typer.core import TyperArgument, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from opendify import Dify, Knowledge, types
 from opendify._operations import GROUPS, OPERATIONS, Row
@@ -158,13 +157,13 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
-def commands(group: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+def commands(command: object, name: str) -> Iterator[tuple[str, TyperCommand]]:
     """The commands, those of a group behind its name: `kb push`."""
-    if not isinstance(group, TyperGroup):
-        yield name, group
-        return
-    for inner, command in group.commands.items():
-        yield from commands(command, f"{name} {inner}".strip())
+    if isinstance(command, TyperCommand):
+        yield name, command
+    elif isinstance(command, TyperGroup):
+        for inner, one in command.commands.items():
+            yield from commands(one, f"{name} {inner}".strip())
 
 
 def cli_page() -> str:
