@@ -190,6 +190,8 @@ def _module(table: surface.Table, module: str, entries: Mapping[str, list[str]])
         elif kind in ("model", "request"):
             with_builder = any(other.startswith(f"builder {_name(rest)}Builder") for other in entries)
             body += _MAKE[kind](rest, details, entries if with_builder else {})
+        elif kind == "resource":
+            body += _resource(rest, details, _routes(table, module))
         elif kind in _MAKE:
             body += _MAKE[kind](rest, details, entries)
         else:
@@ -198,6 +200,14 @@ def _module(table: surface.Table, module: str, entries: Mapping[str, list[str]])
     lines = _imports(table, module, source)
     imports = sorted(lines, key=lambda line: (line.startswith("from dify_oapi"), line))
     return "\n".join([ABOUT.format(module), *imports, source, ""])
+
+
+def _routes(table: surface.Table, module: str) -> dict[str, str]:
+    """Method and address of the requests of a service, by their classes."""
+    service = module.partition(".resource.")[0]
+    headers = (header for other in table if other.startswith(service) for header in table[other])
+    requests = (header.split() for header in headers if header.startswith("request "))
+    return {name: f"{method} {address}" for _, name, method, address in requests}
 
 
 def _imports(table: surface.Table, module: str, source: str) -> Iterator[str]:
@@ -306,18 +316,19 @@ def _method(owner: str, signature: str, *, own_result: bool = False) -> Iterator
     yield ODD.get(f"{owner}.{name}", f"        {does}").removeprefix("\n")
 
 
-def _resource(rest: str, details: Iterable[str], _entries: Mapping[str, list[str]]) -> Iterator[str]:
+def _resource(rest: str, details: Iterable[str], routes: Mapping[str, str]) -> Iterator[str]:
     yield f"\n\nclass {rest}:"
     yield "    def __init__(self, config: Config) -> None:"
     yield "        self.config = config"
     for detail in details:
         signature, _, answer = detail.rpartition(" -> ")
         name, _, takes = signature.removesuffix(")").partition("(")
-        yield from _call(name, takes, answer, asynchronous=False)
-        yield from _call(name, takes, answer, asynchronous=True)
+        route = routes[takes.partition(",")[0].removeprefix("request: ")]
+        yield from _call(name, takes, answer, route, asynchronous=False)
+        yield from _call(name, takes, answer, route, asynchronous=True)
 
 
-def _call(name: str, takes: str, answer: str, *, asynchronous: bool) -> Iterator[str]:
+def _call(name: str, takes: str, answer: str, route: str, *, asynchronous: bool) -> Iterator[str]:
     start, name = ("async def", f"a{name}") if asynchronous else ("def", name)
     chunks = "AsyncGenerator[bytes, None]" if asynchronous else "Generator[bytes, None, None]"
     execute = "await ATransport.aexecute" if asynchronous else "Transport.execute"
@@ -331,6 +342,7 @@ def _call(name: str, takes: str, answer: str, *, asynchronous: bool) -> Iterator
         ):
             yield f"\n    @overload\n    {start} {name}(self, {plain}, stream: {kind}) -> {result}: ..."
     yield f"\n    {start} {name}(self, {takes}) -> {f'{answer} | {chunks}' if streams else answer}:"
+    yield f'        """{route}"""'
     if streams:
         yield "        if stream:"
         yield f"            return {execute}(self.config, request, stream=True, option={option})"
@@ -353,7 +365,6 @@ _MAKE = {
     "holder": _holder,
     "model": _model,
     "request": _request,
-    "resource": _resource,
 }
 
 if __name__ == "__main__":
