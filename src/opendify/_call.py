@@ -183,6 +183,10 @@ class WayBack(Generic[E, R]):
 
     after_loss: bool
     """Not only after a pause, but also if the stream is lost."""
+    goes_on: bool
+    """The stream does not end at a pause."""
+    workflow_run_id: str | None
+    """The run, if it is known before its first event."""
     again: Again[E, R]
     submit: Callable[[str, HumanInputAnswer], Call[None]]
     """The answer to the form with this token."""

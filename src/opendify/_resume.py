@@ -211,7 +211,9 @@ class Resumption:
         stale = text_may_follow and isinstance(event, MessageReplaceEvent)
         self.news = not (stale or self._repeats(event, key))
         if not self.news:
-            return []
+            # Dify closes at workflow_finished, which of a stopped chatflow comes before message_end.
+            owed = isinstance(event, WorkflowFinishedEvent) and self._stores_text and not self._ended
+            return self._wait(event) if owed else []
         if self._paused is not None and not self.at_pause:
             self._open_gap()  # it went on before we were here
         return self._new(_of_its_kind(event))
@@ -243,7 +245,8 @@ class Resumption:
         for event in waiting:
             if isinstance(event, WorkflowFinishedEvent) and not self._ended and event.data.status != "failed":
                 made += self._message_end(stored)
-            made.append(event)
+            if _key(event) not in self._keys:
+                made.append(event)
         return made
 
     def _new(self, event: Event) -> list[Event]:

@@ -31,6 +31,7 @@ def run_events(
     fold: Callable[[], Fold[R]],
     include_state_snapshot: bool,
     continue_on_pause: bool,
+    way_back: WayBack[E, R] | None = None,
 ) -> EventsCall[E, R]:
     """The events of a run that was started before."""
     return EventsCall(
@@ -44,6 +45,7 @@ def run_events(
         events=events,
         course=partial(RunCourse, continue_on_pause=continue_on_pause),
         fold=fold,
+        way_back=way_back,
     )
 
 
@@ -70,8 +72,10 @@ def way_back(
     fold: Callable[[], Fold[R]],
     stores_text: bool,
     after_loss: bool,
+    goes_on: bool = False,
+    workflow_run_id: str | None = None,
 ) -> WayBack[E, R]:
-    """How to come back to a run that `user` starts; `stores_text`: it is a chatflow's."""
+    """How to come back to a run of `user`; `stores_text`: it is a chatflow's."""
 
     def stored(conversation_id: str) -> Call[Page[Message]]:
         query = {"conversation_id": conversation_id, "user": user}
@@ -79,6 +83,8 @@ def way_back(
 
     return WayBack(
         after_loss=after_loss,
+        goes_on=goes_on,
+        workflow_run_id=workflow_run_id,
         again=partial(run_events, user=user, events=events, fold=fold, include_state_snapshot=True),
         submit=partial(submission, user=user),
         stored=stored if stores_text else None,

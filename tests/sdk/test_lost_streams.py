@@ -158,6 +158,38 @@ async def test_a_run_that_failed_meanwhile_is_told_as_failed(connect: Connect) -
     assert caught.value.reply.workflow_run_id == run.id
 
 
+async def test_a_chatflow_that_was_stopped_ends_though_dify_closes_before_its_message_end(
+    connect: Connect,
+) -> None:
+    run = recorded_run("chatflow-stopped-stream")
+    kept = tuple(told for told in run.events if told["event"] != "message_end")
+    said = [events(wire(kept), **NEW), rest(run, 1000), answer(run.messages())]
+    with WireServer(*said) as server:
+        seen, failure = await follow(connect(server).chat.stream(query="Hi"))
+    assert failure is None
+    names = [told.event for told in seen]
+    assert names == [*(told["event"] for told in kept), "stream_gap", "message_end"]
+    assert "".join(told.text for told in seen) == run.answer
+
+
+@pytest.mark.parametrize("run", [CHATFLOW, WORKFLOW], ids=["chatflow", "workflow"])
+async def test_who_has_come_to_a_run_by_its_id_comes_back_to_it_too(connect: Connect, run: Run) -> None:
+    first = events(wire(run.again(4)[:-10]), RESET, end=False, **NEW)
+    with WireServer(first, rest(run, 1000), answer(run.messages() if run.is_chatflow else b"{}")) as server:
+        dify = connect(server)
+        resource = dify.chat if run.is_chatflow else dify.workflows
+        async with resource.events(run.id, include_state_snapshot=True) as stream:
+            reply = await stream.reply()
+        assert [request.path.partition("?")[0] for request in server.requests[:2]] == [
+            f"/v1/workflow/{run.id}/events"
+        ] * 2
+    whole = await uncut(connect, run)
+    assert reply.outputs == whole.outputs
+    assert "text" not in reply.lost
+    if run.is_chatflow:
+        assert reply.answer == whole.answer
+
+
 async def test_the_raw_reader_of_a_stream_is_left_alone(connect: Connect) -> None:
     with WireServer(lost(CHATFLOW, 4)) as server:
         async with connect(server).chat.stream(query="Hi") as stream:

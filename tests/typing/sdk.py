@@ -9,6 +9,7 @@ from opendify import AsyncDify, AsyncStream, AsyncTransport, Dify, HttpxTranspor
 from opendify.aiohttp import AiohttpTransport
 from opendify.types import (
     AgentMessageEvent,
+    AgentThought,
     AgentThoughtEvent,
     AppInfo,
     ChatEvent,
@@ -16,13 +17,19 @@ from opendify.types import (
     CompletionEvent,
     CompletionReply,
     FormField,
+    HumanInputAnswer,
+    HumanInputForm,
     MessageEndEvent,
     MessageEvent,
     MessageFile,
     MessageFileEvent,
     MessageReplaceEvent,
     OtherEvent,
+    PausedData,
+    PauseReason,
     PingEvent,
+    RetrieverResource,
+    StreamGapEvent,
     TextChunkEvent,
     TtsMessageEndEvent,
     TtsMessageEvent,
@@ -120,3 +127,40 @@ def transports_are_what_the_protocols_ask_for() -> None:
     AsyncDify("app-x", transport=a)
     Dify("app-x", transport=b)
     Dify("app-x", transport=a)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def streams_put_themselves_together(dify: AsyncDify) -> None:
+    async with dify.chat.stream(query="Hi") as chat:
+        assert_type(chat, AsyncStream[ChatEvent, ChatReply])
+        async for text in chat.text():
+            assert_type(text, str)
+        assert_type(chat.so_far, ChatReply)
+        assert_type(await chat.reply(), ChatReply)
+        assert_type(chat.so_far.citations, list[RetrieverResource])
+        assert_type(chat.so_far.thoughts, list[AgentThought])
+    async with dify.workflows.events("r", include_state_snapshot=True, continue_on_pause=True) as run:
+        assert_type(await run.reply(), WorkflowReply)
+        async for event in run:
+            if event.event == "stream_gap":
+                assert_type(event, StreamGapEvent)
+                assert_type(event.lost, list[Literal["text", "reasoning", "usage"]])
+            elif event.event == "human_input_required":
+                assert_type(event.data, HumanInputForm)
+            elif event.event == "workflow_paused":
+                assert_type(event.data.forms, list[PauseReason])
+
+
+async def forms_are_answered_by_a_function_that_fits_the_client(dify: AsyncDify, sync: Dify) -> None:
+    def at_once(form: HumanInputForm) -> HumanInputAnswer:
+        return HumanInputAnswer(form.actions[0].id, {"remark": "Fine."})
+
+    async def later(form: HumanInputForm) -> HumanInputAnswer:
+        return at_once(form)
+
+    assert_type(await dify.workflows.run(human_input=later), WorkflowReply)
+    assert_type(await dify.chat.send(query="Hi", human_input=later, resume=False), ChatReply)
+    assert_type(sync.workflows.run(human_input=at_once), WorkflowReply)
+    dify.chat.stream(query="Hi", human_input=at_once)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sync.chat.stream(query="Hi", human_input=later)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    paused = (await dify.chat.send(query="Hi")).paused
+    assert_type(paused, PausedData | None)

@@ -76,12 +76,11 @@ class Stream(Generic[E, R]):
         self._decoder = Decoder(max_event_bytes=caller.max_event_bytes)
         self._course = call.course()
         self._fold = call.fold()
-        self._way_back = call.way_back
-        self._memory = Resumption(
-            self._fold,
-            stores_text=self._way_back is not None and self._way_back.stored is not None,
-            goes_on=human_input is not None,
-        )
+        self._way_back = way_back = call.way_back
+        self._goes_on = human_input is not None or (way_back is not None and way_back.goes_on)
+        stores_text = way_back is not None and way_back.stored is not None
+        self._memory = Resumption(self._fold, stores_text=stores_text, goes_on=self._goes_on)
+        self._memory.run_id = way_back.workflow_run_id if way_back is not None else None
         self._payloads: deque[bytes] = deque()
         self._ready: deque[E] = deque()  # events to be given out before the payloads
         self._answer: tuple[PauseReason, Call[None]] | None = None  # to be submitted
@@ -293,8 +292,7 @@ class Stream(Generic[E, R]):
         return self._memory.run_id or self.response.headers.get("x-workflow-run-id")
 
     def _reenter(self, way_back: WayBack[E, R]) -> None:
-        goes_on = self._human_input is not None
-        call = way_back.again(self._run_id or "", continue_on_pause=goes_on)
+        call = way_back.again(self._run_id or "", continue_on_pause=self._goes_on)
         self.response.close()
         self._payloads.clear()
         self._decoder = Decoder(max_event_bytes=self._caller.max_event_bytes)

@@ -106,6 +106,7 @@ class Chat:
         user: str | None = None,
         include_state_snapshot: bool = False,
         continue_on_pause: bool = False,
+        resume: bool = True,
     ) -> Stream[ChatEvent, ChatReply]:
         """Follow a chatflow's run that was started before. Dify 1.14 and later.
 
@@ -116,14 +117,24 @@ class Chat:
         ...     with dify.chat.events(workflow_run_id, user="ada") as events:
         ...         return (events.reply()).workflow_status
         """
+        user = self._caller.named(user)
         return self._caller.stream(
             run_events(
                 workflow_run_id,
-                user=self._caller.named(user),
+                user=user,
                 include_state_snapshot=include_state_snapshot,
                 continue_on_pause=continue_on_pause,
                 events=CHAT_EVENTS,
                 fold=ChatFold,
+                way_back=way_back(
+                    user=user,
+                    events=CHAT_EVENTS,
+                    fold=ChatFold,
+                    stores_text=True,
+                    after_loss=resume,
+                    goes_on=continue_on_pause,
+                    workflow_run_id=workflow_run_id,
+                ),
             )
         )
 

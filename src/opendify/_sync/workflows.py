@@ -159,13 +159,15 @@ class Workflows:
         user: str | None = None,
         include_state_snapshot: bool = False,
         continue_on_pause: bool = False,
+        resume: bool = True,
     ) -> Stream[WorkflowEvent, WorkflowReply]:
         """Follow a run that was started before: after a pause, or from another program. Dify 1.14 and later.
 
         Dify keeps no events: what came while nobody listened is gone. Of a run that has ended there is
         `workflow_finished` alone, with the outputs. `user`: who started the run. `include_state_snapshot`:
         begin with `node_started` and `node_finished` of the nodes so far, without their inputs and outputs.
-        `continue_on_pause`: stay when the run pauses to wait for a person.
+        `continue_on_pause`: stay when the run pauses to wait for a person. `resume`: as in `stream`; what
+        comes after a loss begins with the nodes that were not heard of yet.
 
         Raises, on entering the stream: `NotFoundError` for a run that is not this app's and user's, that
         was not started by this API, or where Dify is older.
@@ -174,14 +176,24 @@ class Workflows:
         ...     with dify.workflows.events(workflow_run_id, user="ada") as events:
         ...         return (events.reply()).outputs
         """
+        user = self._caller.named(user)
         return self._caller.stream(
             run_events(
                 workflow_run_id,
-                user=self._caller.named(user),
+                user=user,
                 include_state_snapshot=include_state_snapshot,
                 continue_on_pause=continue_on_pause,
                 events=WORKFLOW_EVENTS,
                 fold=WorkflowFold,
+                way_back=way_back(
+                    user=user,
+                    events=WORKFLOW_EVENTS,
+                    fold=WorkflowFold,
+                    stores_text=False,
+                    after_loss=resume,
+                    goes_on=continue_on_pause,
+                    workflow_run_id=workflow_run_id,
+                ),
             )
         )
 
