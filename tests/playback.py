@@ -36,6 +36,7 @@ _MODES = {
 }
 """The recorded Dify's apps are called `chat`, `chat_form`, `empty_chat`: by their mode, and more."""
 
+_VALUE = re.compile(r" \[type=[^\n]*\]\n    For further information visit [^\n]*")
 _PATHS = {"completion": "/completion-messages", "workflow": "/workflows/run"}
 
 
@@ -307,8 +308,9 @@ def _seen_by_client(status: int, code: str, message: str, *, first: bool) -> Fai
     if message.startswith("Too many requests"):  # Dify 1.12.1 answers 400 invalid_param
         return Failure(429, code, (message,), first)
     seen = _CLIENT_STATUS.get(code, 502 if status >= 500 or not code else status)
-    # Flask adds to a 404 what else one may have meant, and of its key the client hears nothing.
-    said = message.partition(" You have requested this URI")[0]
+    # Flask adds to a 404 what else one may have meant, pydantic the value, which may be a prompt: neither is
+    # told, nor anything of the key.
+    said = _VALUE.sub("", message.partition(" You have requested this URI")[0])
     return Failure(seen, code, () if code == "unauthorized" else (said,), first)
 
 

@@ -205,7 +205,7 @@ class PreconditionFailedError(APIStatusError):
 class PayloadTooLargeError(APIStatusError):
     """413: the file is larger than Dify, or the web server before it, takes."""
 
-    _usual_advice = "client.app.parameters() tells what sizes this Dify takes."
+    _usual_advice = "client.app.parameters() tells Dify's limits; a web server before it may have its own."
 
 
 class UnsupportedMediaTypeError(APIStatusError):

@@ -145,6 +145,8 @@ async def test_where_a_file_cannot_go_nothing_is_asked(connect: Connect, tmp_pat
             await download(dify).save(tmp_path / "missing" / "a")
         with pytest.raises(IsADirectoryError, match="name the file"):
             await download(dify).save(tmp_path)
+        with pytest.raises(TypeError, match="pathlib"):
+            await download(dify).save("a.mp3")
     assert server.requests == []
 
 

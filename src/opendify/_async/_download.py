@@ -142,6 +142,8 @@ class AsyncDownload:
 
 def _beside(path: Path) -> Path:
     """A name in the same folder that nobody has: what is written there can be moved to `path` at once."""
+    if not isinstance(path, Path):  # pyright: ignore[reportUnnecessaryIsInstance] a type is no proof
+        raise TypeError(f"The place for a file is a pathlib.Path, not {type(path).__name__}.")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name the file in it.")
     return path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
