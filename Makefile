@@ -33,7 +33,7 @@ check: .venv/.dev ## Format, lint, types, generated files, documents and the hou
 
 docs: .venv/.dev ## Build the site of the documents and the reference into site/.
 	$(BIN)/mkdocs build --strict
-	@echo "Open site/index.html, or: $(BIN)/mkdocs serve"
+	@echo "Open site/index.html; for the search, too: $(BIN)/mkdocs serve"
 
 bench: .venv/.dev ## Measure the gateway.
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -38,8 +38,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_page_of_the_documents_is_in_the_site(site: Path) -> None:
     for page in (ROOT / "docs").rglob("*.md"):
-        built = page.relative_to(ROOT / "docs").with_suffix("")
-        assert (site / ("" if built.name == "index" else built) / "index.html").is_file(), built
+        assert (site / page.relative_to(ROOT / "docs").with_suffix(".html")).is_file(), page
 
 
 def test_whoever_reads_the_site_asks_no_other_host_for_anything(site: Path) -> None:
@@ -52,7 +51,7 @@ def test_whoever_reads_the_site_asks_no_other_host_for_anything(site: Path) -> N
 
 @pytest.mark.parametrize("module", [opendify, opendify.types, opendify.aiohttp, opendify.simulator])
 def test_the_reference_tells_of_every_public_name(site: Path, module: ModuleType) -> None:
-    text = "".join(page.read_text("utf-8") for page in site.glob("reference/*/index.html"))
+    text = "".join(page.read_text("utf-8") for page in site.glob("reference/*.html"))
     places = set(re.findall(r'<h\d id="(opendify[\w.]*)"', text))
     names = {name.rpartition(".")[2] for name in places}
     public = [name for name in module.__all__ if not isinstance(getattr(module, name), ModuleType)]
