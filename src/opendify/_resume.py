@@ -16,9 +16,9 @@ as the reader has, and as many of the rest as he has had. Iterations and loops a
 a live stream names no execution.
 
 After a gap text is held back until what is missing is known, so that the text that a reader gets is always
-the beginning of the true one. A chatflow's answer is stored when it is complete. A workflow's text is its
-outputs, joined by line ends: if what came before the gap and after it fits, that is it. What cannot be had
-again is said by a `StreamGapEvent`.
+the beginning of the true one. A chatflow's answer is stored when it is complete, and at a pause. (Its outputs
+tell it, too, but as it was before moderation.) A workflow's text is its outputs, joined by line ends: if what
+came before the gap and after it fits, that is it. What cannot be had again is said by a `StreamGapEvent`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -60,6 +61,9 @@ from .types.message import Message
 
 __all__ = ["Resumption", "tells_events"]
 
+Rounds = tuple[str | None, str]
+"""The node of an iteration or loop, and whether it "started" or "finished"."""
+
 
 def tells_events(version: str | None) -> bool:
     """Whether a Dify of this version has the events operation; yes, if it does not say its version.
@@ -69,6 +73,24 @@ def tells_events(version: str | None) -> bool:
     """
     numbers = re.match(r"(\d+)\.(\d+)", version or "")
     return numbers is None or (int(numbers[1]), int(numbers[2])) >= (1, 14)
+
+
+@dataclass(slots=True)
+class _Told:
+    """How far the stream that is read has told the run."""
+
+    snapshot: bool = False
+    text_may_follow: bool = False
+    log: bool = False
+    to_drop: int = 0
+    """Of the log, as many events that are no text."""
+    chars_to_drop: int = 0
+    chars: int = 0
+    """The text that the log has told."""
+    replaced: int = 0
+    """How often the log has replaced it."""
+    rounds: Counter[Rounds] = field(default_factory=Counter[Rounds])
+    """What the snapshot or log has told of iterations and loops."""
 
 
 class Resumption:
@@ -99,8 +121,7 @@ class Resumption:
         self._passed = 0  # how much else he has had, text aside
         self._replaced = 0  # how often his text was
         self._named = False  # every name that events have is known
-        self._rounds: Counter[tuple[str | None, str]] = Counter()  # iterations and loops that he heard of
-        self._rounds_told: Counter[tuple[str | None, str]] = Counter()  # by a snapshot or log
+        self._rounds: Counter[Rounds] = Counter()  # what he has had of iterations and loops
         self._paused: PausedData | None = None  # the last that he heard
         self._answered: set[str | None] = set()  # ids of forms
         self._submitted = False  # a form of this pause was
@@ -109,13 +130,7 @@ class Resumption:
         self._gap = False  # text before what comes is missing
         self._held: list[Event] = []  # text after the gap
         self._waiting: list[Event] = []  # for `settle`
-        self._in_snapshot = False
-        self._text_may_follow = False
-        self._in_log = False
-        self._to_skip = 0  # of the log: so many events that are no text
-        self._chars = 0  # so much text
-        self._log_chars = 0  # as it has told
-        self._log_replaced = 0
+        self._told = _Told()
 
     # What the reader gets
 
@@ -189,21 +204,20 @@ class Resumption:
     def reenter(self) -> None:
         """Another stream of the same run begins."""
         self.resumed = True
-        self.at_pause = self._in_snapshot = self._in_log = self._text_may_follow = False
-        self._to_skip = 0
-        self._rounds_told.clear()
+        self.at_pause = False
+        self._told = _Told()
         if self._paused is None:
             self._open_gap()
 
     def take(self, event: Event) -> list[Event]:
         """What of this event the reader should get."""
-        text_may_follow, self._text_may_follow = self._text_may_follow, False
-        key = _key(event)
+        told, key = self._told, _key(event)
+        text_may_follow, told.text_may_follow = told.text_may_follow, False
         if isinstance(event, WorkflowStartedEvent) and key is not None:
-            if self._in_snapshot:
+            if told.snapshot:
                 self._begin_log()
-            self._in_snapshot = self._text_may_follow = True
-        if self._in_log and isinstance(event, (*_PIECES, *_REPLACED)):
+            told.snapshot = told.text_may_follow = True
+        if self._told.log and isinstance(event, (*_PIECES, *_REPLACED)):
             new = self._of_log(event)
             self.news = bool(new)
             return new
@@ -220,31 +234,32 @@ class Resumption:
 
     def _repeats(self, event: Event, key: str | None) -> bool:
         """Whether the reader has had the event."""
+        told = self._told
         if key is not None:
             known = key in self._keys
             self.at_pause = self.at_pause or (known and isinstance(event, WorkflowPausedEvent))
             return known
         if (rounds := _rounds(event)) is not None:
             node, step = rounds
-            if self._in_log or isinstance(event, NodeStartedEvent | NodeFinishedEvent):
-                self._rounds_told[rounds] += 1
-                return self._rounds_told[rounds] <= self._rounds[rounds]
+            if told.log or isinstance(event, NodeStartedEvent | NodeFinishedEvent):
+                told.rounds[rounds] += 1
+                return told.rounds[rounds] <= self._rounds[rounds]
             # Live, it may be in the snapshot already: none begins before the last one of its node has ended.
             running = self._rounds[node, "started"] > self._rounds[node, "finished"]
             return running if step == "started" else not running
-        if self._to_skip:
-            self._to_skip -= 1
+        if told.to_drop:
+            told.to_drop -= 1
             return True
         return False
 
-    def settle(self, stored: Message | None) -> list[Event]:
-        """What waits for the answer as Dify stored it; `None` if it is not there."""
+    def settle(self, stored: Message | None, why: str = "") -> list[Event]:
+        """What waits for the answer as Dify stored it; `None` if it cannot be had, and why."""
         self.owes = False
         waiting, self._waiting = self._waiting, []
-        made = self._close_gap(stored.answer if stored else None)
+        made = self._close_gap(stored.answer if stored else None, why)
         for event in waiting:
             if isinstance(event, WorkflowFinishedEvent) and not self._ended and event.data.status != "failed":
-                made += self._message_end(stored)
+                made += self._message_end(stored, why)
             if _key(event) not in self._keys:
                 made.append(event)
         return made
@@ -257,9 +272,9 @@ class Resumption:
                 self._held.clear()
             case MessageEndEvent() | WorkflowPausedEvent() if self._gap and stores:
                 return self._wait(event)
-            case WorkflowFinishedEvent() if stores and (self._gap or not self._ended):
-                return self._wait(event)
-            case WorkflowFinishedEvent(data=data) if not stores:
+            case WorkflowFinishedEvent() if stores:
+                return self._wait(event) if self._gap or not self._ended else [event]
+            case WorkflowFinishedEvent(data=data):
                 return [*self._close_gap(_text(data)), event]
             case WorkflowPausedEvent() if not stores and not self._goes_on:
                 return [*self._close_gap(None), event]
@@ -284,10 +299,7 @@ class Resumption:
         """The whole run follows: nothing is missing."""
         self._gap = False
         self._held.clear()
-        self._in_log = True
-        self._to_skip, self._chars = self._passed, len(self._fold.text)
-        self._log_chars = self._log_replaced = 0
-        self._rounds_told.clear()
+        self._told = _Told(log=True, to_drop=self._passed, chars_to_drop=len(self._fold.text))
 
     def _of_log(self, event: Event) -> list[Event]:
         """What of a log's text the reader has not had."""
@@ -295,21 +307,23 @@ class Resumption:
             return self._replaced_in_log(event, event.answer)
         if isinstance(event, TextReplaceEvent):
             return self._replaced_in_log(event, event.data.text)
-        self._log_chars += len(event.text)
-        new = self._log_chars - self._chars
-        if new <= 0 or self._log_replaced < self._replaced:
+        told = self._told
+        told.chars += len(event.text)
+        new = told.chars - told.chars_to_drop
+        if new <= 0 or told.replaced < self._replaced:
             return []
         return [event] if new >= len(event.text) else [self._piece(event.text[-new:])]
 
     def _replaced_in_log(self, event: Event, text: str) -> list[Event]:
-        self._log_replaced += 1
-        self._log_chars = len(text)
-        if self._log_replaced <= self._replaced:
+        told = self._told
+        told.replaced += 1
+        told.chars = len(text)
+        if told.replaced <= self._replaced:
             return []
-        self._chars = 0
+        told.chars_to_drop = 0
         return [event]
 
-    def _close_gap(self, whole: str | None) -> list[Event]:
+    def _close_gap(self, whole: str | None, why: str = "") -> list[Event]:
         """The text that is missing, if this is all of it; else what there is, and that some is lost."""
         if not self._gap:
             return []
@@ -318,16 +332,17 @@ class Resumption:
         had, after = self._fold.text, "".join(event.text for event in held)
         lost: list[Lost] = ["reasoning"] if self._reasoned else []
         made: list[Event] = []
-        if whole is not None and whole.startswith(had) and whole[len(had) :].endswith(after):
-            made = [self._piece(whole[len(had) :])] if whole != had else []
-        elif whole and self._stores_text:
+        rest = whole.removeprefix(had) if whole is not None and whole.startswith(had) else None
+        if whole is not None and rest is not None and (whole.endswith(after) or (rest and self._stores_text)):
+            made = [self._piece(rest)] if rest else []
+        elif whole is not None and self._stores_text and not had.startswith(whole):
             made = [MessageReplaceEvent(event="message_replace", answer=whole, reason=RESUMED, **self._names)]
         else:
             lost.append("text")
             made = held
-        return [self._said_lost(lost), *made] if lost else made
+        return [self._said_lost(lost, why), *made] if lost else made
 
-    def _message_end(self, stored: Message | None) -> list[Event]:
+    def _message_end(self, stored: Message | None, why: str) -> list[Event]:
         """The `message_end` that was missed, as far as it can be had."""
         metadata, files = Metadata(), []
         if stored is not None:
@@ -337,10 +352,10 @@ class Resumption:
         end = MessageEndEvent(
             event="message_end", id=self.message_id, metadata=metadata, files=files, **self._names
         )
-        return [end] if metadata.usage else [self._said_lost(["usage"]), end]
+        return [end] if metadata.usage else [self._said_lost(["usage"], why), end]
 
-    def _said_lost(self, lost: list[Lost]) -> StreamGapEvent:
-        return StreamGapEvent(event="stream_gap", lost=lost, **self._names)
+    def _said_lost(self, lost: list[Lost], why: str) -> StreamGapEvent:
+        return StreamGapEvent(event="stream_gap", lost=lost, reason=why, **self._names)
 
     def _piece(self, text: str) -> Event:
         if self._stores_text:
@@ -381,8 +396,8 @@ def _key(event: Event) -> str | None:
             return None
 
 
-def _rounds(event: Event) -> tuple[str | None, str] | None:
-    """The node, and whether it "started" or "finished", if it is an iteration or loop."""
+def _rounds(event: Event) -> Rounds | None:
+    """What the event tells, if it is of an iteration or loop."""
     match event:
         case IterationStartedEvent(data=data) | LoopStartedEvent(data=data):
             return data.node_id, "started"

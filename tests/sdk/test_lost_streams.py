@@ -59,6 +59,14 @@ async def test_a_reply_is_whole_though_its_stream_was_lost_and_events_were_misse
     }
 
 
+@pytest.mark.parametrize("run", [CHATFLOW, WORKFLOW], ids=["chatflow", "workflow"])
+async def test_a_dify_that_tells_all_once_more_is_not_believed_twice(connect: Connect, run: Run) -> None:
+    again = events(wire(run.events), **NEW)
+    with WireServer(lost(run, 9), again, answer(run.messages() if run.is_chatflow else b"{}")) as server:
+        reply = await reply_of(connect(server), run)
+    assert reply == await uncut(connect, run)
+
+
 async def test_text_is_the_beginning_of_the_answer_at_every_moment(connect: Connect) -> None:
     said = [lost(CHATFLOW, 8), rest(CHATFLOW, 11), answer(CHATFLOW.messages())]
     with WireServer(*said) as server:
@@ -78,6 +86,17 @@ async def test_a_run_that_ended_meanwhile_still_gives_its_whole_reply(connect: C
     assert (reply.answer, reply.outputs, reply.message_id) == (whole.answer, whole.outputs, whole.message_id)
     # This Dify keeps no usage with its messages.
     assert (reply.lost, reply.metadata.usage) == (["usage"], None)
+
+
+async def test_what_could_not_be_read_again_is_said_with_the_reason(connect: Connect) -> None:
+    refused = answer(b'{"code":"forbidden","message":"No.","status":403}', status=403)
+    with WireServer(lost(CHATFLOW, 6), rest(CHATFLOW, 1000), refused) as server:
+        seen, failure = await follow(connect(server).chat.stream(query="Hi"))
+    assert failure is None
+    gap, *more = (told for told in seen if isinstance(told, StreamGapEvent))
+    assert [gap.lost, *(one.lost for one in more)] == [["text"], ["usage"]]
+    assert "403 forbidden" in gap.reason
+    assert [told.event for told in seen][-1] == "workflow_finished"
 
 
 async def test_usage_is_had_from_the_message_where_dify_keeps_it(connect: Connect) -> None:

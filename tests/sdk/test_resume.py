@@ -152,6 +152,20 @@ def test_what_moderation_puts_in_the_place_of_text_holds(keeps_log: bool, losses
     assert_nothing_came_twice(cut)
 
 
+@pytest.mark.parametrize("stored", ["", "Hello!"], ids=["nothing", "what came before"])
+def test_an_answer_that_dify_has_not_stored_yet_takes_nothing_away(stored: str) -> None:
+    run = recorded_run("chatflow-streaming")
+    reader = Reader(run)
+    reader._take(list(run.events[: 6 if stored else 4]))
+    assert reader.fold.text == stored
+    reader.memory.reenter()
+    reader._take(run.again(8)[: -len(run.events) + 8 + 2])
+    paused = {"event": "workflow_paused", "data": {"paused_nodes": ["n"], "reasons": []}}
+    assert reader.memory.take(CHAT_EVENTS.validate_python(paused)) == []
+    told = reader.memory.settle(Message(id="m", answer=stored))
+    assert [event.event for event in told] == ["stream_gap", "message", "message", "workflow_paused"]
+
+
 def assert_nothing_came_twice(cut: Reader) -> None:
     """No event with a name of its own, and no more of any other than there were."""
     there = Counter(_name(told["event"], told.get("data") or {}) for told in cut.run.events)

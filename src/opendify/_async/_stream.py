@@ -305,23 +305,23 @@ class AsyncStream(Generic[E, R]):
         if self._memory.news:
             self._losses = 0
         if self._memory.owes:
-            new += self._memory.settle(await self._stored())
+            new += self._memory.settle(*await self._stored())
         self._ready.extend(cast("list[E]", new))  # cast: what is made there is of the app's kind
         if self._answer is not None and (new or self._memory.at_pause):
             (form, submit), self._answer = self._answer, None
             await self._caller.send(submit)
             self._memory.submitted(form)
 
-    async def _stored(self) -> Message | None:
-        """The answer as Dify stored it."""
-        memory, way_back = self._memory, self._way_back
-        if way_back is None or way_back.stored is None or memory.conversation_id is None:
-            return None
+    async def _stored(self) -> tuple[Message | None, str]:
+        """The answer as Dify stored it; or `None`, and why it cannot be had."""
+        way_back, conversation_id = self._way_back, self._memory.conversation_id
+        if way_back is None or way_back.stored is None or conversation_id is None:
+            return None, ""
         try:
-            messages = await self._caller.send(way_back.stored(memory.conversation_id))
+            messages = (await self._caller.send(way_back.stored(conversation_id))).data
         except DifyError as error:
-            raise memory.truncated(f"Part of the answer was missed and could not be read. {error}") from error
-        return next((message for message in messages.data if message.id == memory.message_id), None)
+            return None, str(error)  # the reader is told, and still gets all that is known
+        return next((message for message in messages if message.id == self._memory.message_id), None), ""
 
     async def _go_on(self, ask: Ask, form: PauseReason, way_back: WayBack[E, R]) -> None:
         """Have a form filled in. It is submitted when we listen to the run again: nothing is missed."""

@@ -490,6 +490,8 @@ class StreamGapEvent(Event):
 
     event: Literal["stream_gap"]
     lost: list[Lost]
+    reason: str = ""
+    """What went wrong, if something did when it was asked for."""
 
 
 class OtherEvent(Event):
