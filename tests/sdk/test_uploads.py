@@ -223,3 +223,17 @@ async def test_what_breaks_on_our_side_is_raised_as_it_is(connect: Connect) -> N
         with pytest.raises(LookupError, match="no more"):
             await connect(server).files.upload(PNG, on_progress=refuse)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("size", [100_000, 5_000_000], ids=["shrinks", "grows"])
+async def test_a_file_that_changes_while_it_is_sent_is_told(
+    connect: Connect, tmp_path: Path, size: int
+) -> None:
+    file = tmp_path / "log.txt"
+    file.write_bytes(b"a" * 1_000_000)
+
+    def change(sent: int, total: int | None) -> None:
+        os.truncate(file, size)
+
+    with WireServer(TAKEN) as server, pytest.raises(OSError, match=r"log\.txt changed while it was sent"):
+        await connect(server).files.upload(file, on_progress=change)

@@ -36,12 +36,16 @@ class AsyncUpload:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._before
         if self._file is not None:
-            tell, sent = self._file.on_progress, 0
+            tell, sent, size = self._file.on_progress, 0, self._file.size
             async for piece in _content(self._file):
-                yield piece
                 sent += len(piece)
+                if size is not None and sent > size:
+                    break
+                yield piece
                 if tell is not None:
-                    tell(sent, self._file.size)
+                    tell(sent, size)
+            if size is not None and sent != size:
+                raise OSError(f"{self._file.filename} changed while it was sent: it had {size} bytes.")
         yield self._after
 
 
