@@ -44,20 +44,46 @@ def test_inputs_are_sent_as_the_form_wants_them(opendify: Run, tmp_path: Path) -
         Field("loud", "checkbox"),
         Field("tone", "select", options=("warm", "cool")),
         Field("paper", "file"),
+        Field("facts", "json_object"),
     )
     (tmp_path / "notes.txt").write_text("Notes of a file", "utf-8")
     (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7 ...")
     flow = AppSpec("flow", "workflow", "Flow", form=form, graph=(Start(), LLM(), End()), uploads=3)
     with Simulator([flow], pace=0) as dify:
-        given = ["text=@notes.txt", "count=3", "loud=yes", "tone=warm", "paper=@paper.pdf"]
+        given = [
+            "text=@notes.txt",
+            "count=3",
+            "loud=yes",
+            "tone=warm",
+            "paper=@paper.pdf",
+            'facts={"a": [1]}',
+        ]
         options = [word for item in given for word in ("--input", item)]
         result = opendify("run", dify.keys["flow"], *options, DIFY_API_BASE=dify.base_url)
         assert result.returncode == 0, said(result)
         inputs = dify.counts().requests[-1].inputs
     paper = inputs.pop("paper")
-    assert inputs == {"text": "Notes of a file", "count": 3, "loud": True, "tone": "warm"}
+    facts = {"a": [1]}
+    assert inputs == {"text": "Notes of a file", "count": 3, "loud": True, "tone": "warm", "facts": facts}
     assert isinstance(paper, dict)
     assert (paper["type"], paper["transfer_method"]) == ("document", "local_file")
+
+
+def test_a_value_that_its_input_does_not_take_is_told(opendify: Run, tmp_path: Path) -> None:
+    form = (Field("text", "paragraph"), Field("count", "number"), Field("facts", "json_object"))
+    (tmp_path / "notes.txt").write_bytes(b"caf\xe9")
+    flow = AppSpec("flow", "workflow", "Flow", form=form, graph=(Start(), LLM(), End()))
+    sentences = {
+        "text=@notes.txt": "--input text: 'notes.txt' can't be read: it is not in UTF-8.",
+        "count=nan": "--input count is 'nan'; it takes a number.",
+        "facts=[1]": "--input facts takes a JSON object",
+    }
+    with Simulator([flow], pace=0) as dify:
+        for given, sentence in sentences.items():
+            result = opendify("run", dify.keys["flow"], "--input", given, DIFY_API_BASE=dify.base_url)
+            assert result.returncode == 2
+            assert sentence in said(result)
+        assert dify.counts().requests == ()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from opendify import Dify, DifyError, Timeout, WorkflowFailedError
 from opendify.cli import doctor, forms, talk, workflow
 from opendify.cli.kb.commands import kb
 from opendify.cli.options import ConfigFile, EnvFile, UsageError, load_settings
+from opendify.cli.terminal import plain
 from opendify.gateway import logs, server
 from opendify.gateway.settings import Settings, SettingsError
 from opendify.gateway.store import StoreError
@@ -37,8 +38,8 @@ app = typer.Typer(
 )
 app.add_typer(kb, name="kb")
 DIFY_CLOUD = Settings.model_fields["dify_api_base"].default
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def run() -> None:
@@ -207,7 +208,6 @@ def run_workflow(
             err.print(str(error), style="red", markup=False, soft_wrap=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
-            err.print("Stopped, in Dify too.", style="yellow")
             raise typer.Exit(130) from None
         except EOFError:
             err.print("Nobody answered; the run waits in Dify.", style="yellow")
@@ -216,7 +216,8 @@ def run_workflow(
     if reply.paused is not None:
         err.print("It waits for a person: run it in a terminal to answer its form.", style="yellow")
         raise typer.Exit(1)
-    sys.stdout.write(workflow.shown(reply, as_json=as_json) + "\n")
+    told = workflow.shown(reply, as_json=as_json)
+    sys.stdout.write((plain(told) if out.is_terminal else told) + "\n")
 
 
 @app.command()

@@ -23,8 +23,7 @@ def ask(form: HumanInputForm, dify: Dify, user: str, console: Console) -> HumanI
     console.print(plain(form.form_content), markup=False, soft_wrap=True)
     inputs = {field.output_variable_name: _value(field, form, dify, user, console) for field in form.inputs}
     titles = [action.title or action.id for action in form.actions]
-    chosen = _choose("What shall happen?", titles, console)
-    return HumanInputAnswer(form.actions[titles.index(chosen)].id, inputs)
+    return HumanInputAnswer(form.actions[_choose("What shall happen?", titles, console)].id, inputs)
 
 
 def _value(field: FormInput, form: HumanInputForm, dify: Dify, user: str, console: Console) -> object:
@@ -34,41 +33,43 @@ def _value(field: FormInput, form: HumanInputForm, dify: Dify, user: str, consol
             source = field.option_source
             options = source.value if source is not None and isinstance(source.value, list) else []
             # Options that a variable holds are not told: Dify checks what is typed.
-            return _choose(name, options, console) if options else _line(f"{name}: ", console)
+            return options[_choose(name, options, console)] if options else _line(f"{name}: ", console)
         case "file":
-            return _file(name, dify, user, console)
+            while (file := _file(f"{name}, a file: ", dify, user, console)) is None:
+                console.print("It takes a file.", markup=False)
+            return file
         case "file-list":
             files: list[object] = []
             while field.number_limits is None or len(files) < field.number_limits:
-                path = _line(f"{name}, a file (nothing: no more): ", console)
-                if not path:
+                file = _file(f"{name}, a file (nothing: no more): ", dify, user, console)
+                if file is None:
                     break
-                files.append(_uploaded(Path(path), dify, user))
+                files.append(file)
             return files
         case _:
             shown = str((form.resolved_default_values or {}).get(name) or "")
             return _line(f"{name}{f' [{plain(shown)}]' if shown else ''}: ", console) or shown
 
 
-def _file(name: str, dify: Dify, user: str, console: Console) -> object:
-    while not (path := Path(_line(f"{name}, a file: ", console))).is_file():
-        console.print(f"There is no file {str(path)!r}.", markup=False)
-    return _uploaded(path, dify, user)
+def _file(prompt: str, dify: Dify, user: str, console: Console) -> object:
+    """The file that somebody names, uploaded; `None` for nothing."""
+    while path := _line(prompt, console):
+        if Path(path).is_file():
+            return dify.files.upload(Path(path), user=user).attachment
+        console.print(f"There is no file {path!r}.", markup=False)
+    return None
 
 
-def _uploaded(path: Path, dify: Dify, user: str) -> object:
-    return dify.files.upload(path, user=user).attachment
-
-
-def _choose(question: str, options: Sequence[str], console: Console) -> str:
+def _choose(question: str, options: Sequence[str], console: Console) -> int:
+    """The place of the option that somebody chooses, from 0."""
     for number, option in enumerate(options, 1):
         console.print(f"{number:>3}  {plain(option)}", markup=False)
     while True:
         line = _line(f"{question} ", console)
         if line in options:
-            return line
+            return options.index(line)
         if line.isdecimal() and 0 < int(line) <= len(options):
-            return options[int(line) - 1]
+            return int(line) - 1
         console.print("Type one of the numbers, or what stands beside it.")
 
 

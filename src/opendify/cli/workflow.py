@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from pydantic import JsonValue
 from rich.console import Console, RenderableType
@@ -77,12 +78,14 @@ def _value(field: FormField, texts: Sequence[str], dify: Dify, user: str) -> obj
         return files if field.type == "file-list" else files[-1]
     text = texts[-1]
     if text.startswith("@"):
-        text = _path(field, text).read_text("utf-8")
+        text = _content(field, text)
     match field.type:
         case "number":
             return _number(field, text)
         case "checkbox":
             return _bool(field, text)
+        case "json_object":
+            return _object(field, text)
         case _:
             return text
 
@@ -101,14 +104,34 @@ def _path(field: FormField, text: str) -> Path:
     return path
 
 
-def _number(field: FormField, text: str) -> object:
+def _content(field: FormField, text: str) -> str:
+    path = _path(field, text)
     try:
-        return int(text)
-    except ValueError:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
+        raise UsageError(f"--input {field.variable}: {str(path)!r} can't be read: {why}.") from error
+
+
+def _number(field: FormField, text: str) -> object:
+    for kind in (int, float):
         try:
-            return float(text)
+            number = kind(text)
         except ValueError:
-            raise UsageError(f"--input {field.variable} is {text!r}; it takes a number.") from None
+            continue
+        if math.isfinite(number):
+            return number
+    raise UsageError(f"--input {field.variable} is {text!r}; it takes a number.")
+
+
+def _object(field: FormField, text: str) -> object:
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise UsageError(f'--input {field.variable} takes a JSON object, such as {{"name": "value"}}.')
+    return cast("object", value)  # cast: JSON has no better type
 
 
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -154,6 +177,7 @@ def follow(
     except KeyboardInterrupt:
         if task_id:
             dify.workflows.stop(task_id, user=user)
+        nodes.say("Stopped, in Dify too." if task_id else "Stopped, before Dify said that it runs.")
         raise
 
 
@@ -208,6 +232,10 @@ class Nodes:
         finally:
             if self._console.is_terminal:
                 self._live.start()
+
+    def say(self, text: str) -> None:
+        """Something beside the nodes."""
+        self._console.print(text, style="yellow", markup=False, soft_wrap=True)
 
     def take(self, event: WorkflowEvent) -> None:
         """The next event of the run."""
