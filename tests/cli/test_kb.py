@@ -101,11 +101,71 @@ def test_documents_whose_files_are_gone_are_deleted_on_request_alone(
     knowledge.documents.create_by_text(handbook.id, name="By hand", text="Nobody pushed this.")
     (folder / "guide.md").unlink()
     kept = opendify(*PUSH, **variables)
-    assert "1 documents have no file any more; --prune deletes them." in said(kept)
+    assert "Documents whose files are gone: 1; --prune deletes them." in said(kept)
     assert "guide.md" in documents(knowledge)
     pruned = opendify(*PUSH, "--prune", **variables)
     assert "1 deleted" in pruned.stdout
     assert set(documents(knowledge)) == {"api__users.md", "api__中文.txt", "By hand"}
+
+
+def test_files_that_are_left_out_keep_their_documents(
+    opendify: Run, knowledge: Knowledge, variables: dict[str, str], folder: Path
+) -> None:
+    opendify(*PUSH, **variables)
+    result = opendify(*PUSH, "--prune", "--exclude", "api/*", **variables)
+    assert result.stdout == "0 sent, 0 indexed, 1 unchanged, 0 deleted.\n"
+    assert documents(knowledge) == ALL
+
+
+def test_a_document_that_dify_does_not_give_up_is_told_and_stops_nothing(
+    opendify: Run, knowledge: Knowledge, variables: dict[str, str], folder: Path
+) -> None:
+    opendify(*PUSH, **variables)
+    (handbook,) = knowledge.datasets.list()
+    ids = {found.name: found.id for found in knowledge.documents.list(handbook.id)}
+    archived = [ids["guide.md"], ids["api__users.md"]]
+    # One that is switched off, too: Dify does not put the new one in its place by itself.
+    knowledge.documents.set_status(handbook.id, "disable", document_ids=[ids["guide.md"]])
+    knowledge.documents.set_status(handbook.id, "archive", document_ids=archived)
+    (folder / "guide.md").write_text("New.", "utf-8")
+    (folder / "api/users.md").unlink()
+    result = opendify(*PUSH, "--prune", **variables)
+    assert result.returncode == 1
+    assert "1 sent, 0 indexed, 1 unchanged, 0 deleted, 2 failed." in result.stdout
+    assert "guide.md: It is indexed, but what it replaces can't be deleted: 403" in result.stderr
+    assert "api/users.md: The file is gone, but its document can't be deleted: 403" in result.stderr
+    knowledge.documents.set_status(handbook.id, "un_archive", document_ids=archived)
+    again = opendify(*PUSH, "--prune", **variables)
+    assert (again.returncode, again.stdout) == (0, "0 sent, 1 indexed, 1 unchanged, 1 deleted.\n")
+    assert set(documents(knowledge)) == {"guide.md", "api__中文.txt"}
+
+
+def test_a_push_that_is_stopped_by_ctrl_c_tells_what_it_did(
+    environment: Callable[..., dict[str, str]],
+    simulated: Simulator,
+    variables: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "docs").mkdir()
+    for number in range(100):
+        (tmp_path / "docs" / f"{number:02}.md").write_text(f"Fact number {number}.", "utf-8")
+    process = subprocess.Popen(
+        [*COMMAND, *PUSH],
+        cwd=tmp_path,
+        env=environment(PYTHONUNBUFFERED="1", **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        sent = 0
+        while sent < 10:
+            sent += process.stderr.readline().startswith("sent ")
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert re.match(r"\d\d sent, \d+ indexed, 0 unchanged", told)
 
 
 def test_what_would_be_done_can_be_seen_first(
@@ -115,6 +175,7 @@ def test_what_would_be_done_can_be_seen_first(
     assert "make the dataset Handbook" in told.stdout
     assert "send guide.md" in told.stdout
     assert list(knowledge.datasets.list()) == []
+    assert not (folder / STATE_FILE).exists()
     opendify(*PUSH, **variables)
     (folder / "guide.md").write_text("New.", "utf-8")
     (folder / "api/users.md").unlink()
@@ -277,7 +338,7 @@ def test_documents_and_datasets_are_deleted_only_when_asked_for_twice(
     opendify(*PUSH, **variables)
     unasked = opendify("kb", "rm", "Handbook", "guide.md", **variables)
     assert unasked.returncode == 2
-    assert "Delete 1 documents of 'Handbook'? Nobody is here to ask: say --yes." in said(unasked)
+    assert "Delete 1 of the 3 documents of 'Handbook'? Nobody is here to ask: say --yes." in said(unasked)
     assert opendify("kb", "rm", "Handbook", "guide.md", "--yes", **variables).stdout == "Deleted guide.md.\n"
     assert set(documents(knowledge)) == {"api__users.md", "api__中文.txt"}
     assert opendify("kb", "rm", "Handbook", "--yes", **variables).returncode == 0
@@ -299,6 +360,7 @@ def test_documents_and_datasets_are_deleted_only_when_asked_for_twice(
         (["rm", "Nothing", "--yes"], {}, "There is no dataset 'Nothing'"),
         (["push", "nowhere", "--dataset", "x"], {}, "'nowhere' does not exist"),
         (["push", "docs"], {}, "Missing option '--dataset'"),
+        (["push", "docs", "--dataset", "x" * 41], {}, "--dataset: name has 41 characters; Dify takes 40."),
     ],
 )
 def test_a_mistake_ends_in_a_sentence(
@@ -312,6 +374,20 @@ def test_a_mistake_ends_in_a_sentence(
     result = opendify("kb", *arguments, **(variables | changes))
     assert sentence in said(result).replace("│ ", "").replace(" │", "")
     assert result.returncode == 2
+
+
+def test_a_question_that_is_too_long_is_told(opendify: Run, variables: dict[str, str], folder: Path) -> None:
+    opendify(*PUSH, **variables)
+    result = opendify("kb", "search", "Handbook", "x" * 251, **variables)
+    assert result.returncode == 2
+    assert "query has 251 characters; Dify takes 250." in said(result)
+
+
+def test_what_is_found_is_printed_as_it_is(opendify: Run, variables: dict[str, str], folder: Path) -> None:
+    (folder / "guide.md").write_text("A :smile: is [b]no[/b] markup.", "utf-8")
+    opendify(*PUSH, **variables)
+    found = opendify("kb", "search", "Handbook", "smile", "--top-k", "1", **variables)
+    assert "A :smile: is [b]no[/b] markup." in found.stdout
 
 
 def test_keys_do_not_reach_what_is_printed(opendify: Run, variables: dict[str, str], folder: Path) -> None:

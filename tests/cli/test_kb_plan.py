@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from opendify.cli.kb.folder import LocalFile, document_names, files_of, matches, sha256_of
+from opendify.cli.kb.folder import LocalFile, content_of, document_names, matches, sha256_of
 from opendify.cli.kb.plan import Known, plan
 from opendify.cli.kb.state import Pushed, State
 from opendify.cli.options import UsageError
@@ -89,12 +91,21 @@ def test_files_that_are_gone_are_told_with_the_document_that_may_have_arrived() 
     assert [(gone.path, gone.document_id) for gone in made.gone] == [("guide.md", "d1")]
 
 
+@pytest.mark.parametrize("others", [{"guide.md"}, {"a/guide.md", "a"}])
+def test_what_is_there_and_not_pushed_this_time_is_not_gone(others: set[str]) -> None:
+    before = {path: Pushed(path, "old", "guide.md", "d1") for path in others if path.endswith(".md")}
+    assert plan([], before, [], others - {"a/guide.md"}).gone == []
+    assert len(plan([], before, []).gone) == 1
+
+
 def test_no_two_files_have_one_document_name() -> None:
-    paths = ["a/b.md", "a__b.md", "c.md", "x" * 300 + ".md", "y/" + "x" * 300 + ".md"]
+    paths = ["a/b.md", "a__b.md", "c.md", "x" * 300 + ".md", "y/" + "x" * 300 + ".md", 'a"b.md', "a\nb.md"]
     names = document_names(paths)
     assert len(set(names.values())) == len(paths)
     assert names["c.md"] == "c.md"
     assert all("/" not in name and name.endswith(".md") and len(name) < 130 for name in names.values())
+    assert not any(char in name for name in names.values() for char in '"\n')
+    assert len(document_names(["x" * 300])["x" * 300]) < 130
 
 
 @pytest.mark.parametrize(
@@ -105,7 +116,6 @@ def test_no_two_files_have_one_document_name() -> None:
         ("picture.png", [], [], False),
         ("picture.png", ["*.png"], [], True),
         ("guide.md", ["*.png"], [], False),
-        (".hidden.md", [], [], False),
         ("drafts/guide.md", [], ["drafts/*"], False),
         ("drafts/a/guide.md", [], ["drafts/*"], False),
         ("guide.md", [], ["g*.md"], False),
@@ -121,8 +131,36 @@ def test_a_folder_is_read_in_order_without_what_is_hidden(tmp_path: Path) -> Non
     for path in ("b.md", "a/z.txt", "a/y.txt", ".git/x.md", "a/.secret.md", "c.bin"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(path)
-    assert list(files_of(tmp_path, [], [])) == ["b.md", "a/y.txt", "a/z.txt"]
+    (tmp_path / "empty.md").touch()
+    (tmp_path / "nowhere.md").symlink_to("nothing")
+    content = content_of(tmp_path, [], ["a/z.txt"])
+    assert [file.path for file in content.files] == ["b.md", "a/y.txt"]
+    assert content.others == {"a/z.txt", "c.bin"}
+    assert content.failures == {}
     assert sha256_of(tmp_path / "b.md") != sha256_of(tmp_path / "a/y.txt")
+
+
+def test_what_cannot_be_read_is_told_and_stands_in_for_what_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "open.md").write_text("open")
+    (tmp_path / os.fsdecode(b"caf\xe9.md")).write_text("Latin-1")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    content = content_of(tmp_path, [], [])
+    assert [file.path for file in content.files] == ["open.md"]
+    assert content.failures == {
+        "closed": "It can't be read: Permission denied.",
+        "caf\udce9.md": "Its name is not in UTF-8; give it another one.",
+    }
+    assert content.others == set(content.failures)
 
 
 def test_what_was_pushed_is_known_after_every_step_to_one_dataset_alone(tmp_path: Path) -> None:

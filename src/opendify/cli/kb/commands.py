@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypedDict, get_args
+from typing import Annotated, TypedDict, cast
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from opendify import AsyncKnowledge, Knowledge, Timeout
-from opendify.cli.kb.folder import LocalFile, files_of, sha256_of
+from opendify.cli.kb.folder import content_of
 from opendify.cli.kb.plan import Plan, plan
 from opendify.cli.kb.push import Outcome, known_documents, prune, push
 from opendify.cli.kb.show import Bars
@@ -25,8 +25,8 @@ from opendify.cli.terminal import plain
 from opendify.types import Dataset, IndexingTechnique, RetrievalModel, SearchMethod
 
 kb = typer.Typer(no_args_is_help=True, help="Fill the knowledge of a Dify, and look into it.")
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +112,35 @@ async def _push(options: ClientOptions, order: Order) -> int:
         dataset = await _dataset(knowledge, order)
         if dataset is None:
             _say(f"make the dataset {order.dataset}")
-        files, failures = await asyncio.to_thread(_read, order.folder, order.include, order.exclude)
-        with State(order.state_file, dataset.id if dataset else "") as state:
+        content = await asyncio.to_thread(content_of, order.folder, order.include, order.exclude)
+        # To say what would be done must not leave a file behind.
+        state_file = Path(":memory:") if order.dry_run and not order.state_file.exists() else order.state_file
+        with State(state_file, dataset.id if dataset else "") as state:
             documents = await known_documents(knowledge, dataset.id) if dataset else []
-            todo = plan(files, state.all(), documents)
+            todo = plan(content.files, state.all(), documents, content.others)
+            outcome = Outcome(failures=dict(content.failures))
             if order.dry_run or dataset is None:
                 _tell_plan(todo, order.prune)
-                return 0
-            with Bars(err) as bars:
-                outcome = await push(
-                    knowledge,
-                    dataset.id,
-                    order.folder,
-                    todo,
-                    state,
-                    bars,
-                    technique=order.technique,
-                    jobs=order.jobs,
-                    patience=order.patience,
-                )
-            pruned = await prune(knowledge, dataset.id, todo.gone, state) if order.prune else None
-    outcome.failures |= failures
-    _tell_outcome(todo, outcome, pruned)
+                _tell_failures(outcome)
+                return 1 if outcome.failures else 0
+            try:
+                with Bars(err) as bars:
+                    await push(
+                        knowledge,
+                        dataset.id,
+                        order.folder,
+                        todo,
+                        state,
+                        bars,
+                        outcome,
+                        technique=order.technique,
+                        jobs=order.jobs,
+                        patience=order.patience,
+                    )
+                if order.prune:
+                    await prune(knowledge, dataset.id, todo.gone, state, outcome)
+            finally:  # what was done is told of a push that was stopped, too
+                _tell_outcome(todo, outcome, order.prune)
     return 1 if outcome.failures else 0
 
 
@@ -144,25 +151,12 @@ async def _dataset(knowledge: AsyncKnowledge, order: Order) -> Dataset | None:
             return dataset
     if order.dry_run:
         return None
-    made = await knowledge.datasets.create(name=order.dataset, indexing_technique=order.technique)
+    try:
+        made = await knowledge.datasets.create(name=order.dataset, indexing_technique=order.technique)
+    except ValueError as error:
+        raise UsageError(f"--dataset: {error}") from error
     err.print(f"There was no dataset {order.dataset!r}: it is made.", markup=False, soft_wrap=True)
     return made
-
-
-def _read(
-    folder: Path, include: Sequence[str], exclude: Sequence[str]
-) -> tuple[list[LocalFile], dict[str, str]]:
-    """The files that can be read, and what is wrong with the others. Empty ones have nothing to be found."""
-    files: list[LocalFile] = []
-    failures: dict[str, str] = {}
-    for path in files_of(folder, include, exclude):
-        try:
-            size = (folder / path).stat().st_size
-            if size:
-                files.append(LocalFile(path, size, sha256_of(folder / path)))
-        except OSError as error:
-            failures[path] = f"It can't be read: {error.strerror or error}."
-    return files, failures
 
 
 def _tell_plan(todo: Plan, delete: bool) -> None:
@@ -175,15 +169,19 @@ def _tell_plan(todo: Plan, delete: bool) -> None:
     _say(f"{len(todo.unchanged)} unchanged.")
 
 
-def _tell_outcome(todo: Plan, outcome: Outcome, pruned: int | None) -> None:
-    for path, why in sorted(outcome.failures.items()):
-        err.print(f"{plain(path)}: {plain(why)}", style="red", markup=False, soft_wrap=True)
+def _tell_outcome(todo: Plan, outcome: Outcome, delete: bool) -> None:
+    _tell_failures(outcome)
     told = [f"{outcome.sent} sent", f"{outcome.indexed} indexed", f"{len(todo.unchanged)} unchanged"]
-    told += [] if pruned is None else [f"{pruned} deleted"]
+    told += [f"{outcome.deleted} deleted"] if delete else []
     told += [f"{len(outcome.failures)} failed"] if outcome.failures else []
     _say(f"{', '.join(told)}.")
-    if todo.gone and pruned is None:
-        err.print(f"{len(todo.gone)} documents have no file any more; --prune deletes them.", style="yellow")
+    if todo.gone and not delete:
+        err.print(f"Documents whose files are gone: {len(todo.gone)}; --prune deletes them.", style="yellow")
+
+
+def _tell_failures(outcome: Outcome) -> None:
+    for path, why in sorted(outcome.failures.items()):
+        err.print(f"{plain(path)}: {plain(why)}", style="red", markup=False, soft_wrap=True)
 
 
 def _say(text: str) -> None:
@@ -220,7 +218,10 @@ def list_knowledge(
 def search(
     dataset: Annotated[str, typer.Argument(help="Name or id of the dataset.")],
     query: Annotated[str, typer.Argument(help="What to look for, 250 characters at most.")],
-    top_k: Annotated[int, typer.Option(help="Passages to find, at most.", min=1, max=100)] = 5,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help="Passages to find, at most; by default as the dataset is set up.", min=1, max=100),
+    ] = None,
     method: Annotated[
         SearchMethod | None, typer.Option(help="How to search; by default as the dataset is set up.")
     ] = None,
@@ -231,24 +232,33 @@ def search(
     """Find passages of a dataset, as an app would. The exit code is 1 if there are none."""
     with _knowledge(env_file, config) as knowledge:
         named = knowledge.datasets.get(_existing(knowledge, dataset).id)
-        how: RetrievalModel = {"search_method": method or _usual_method(named), "top_k": top_k}
-        found = knowledge.datasets.retrieve(named.id, query=query, retrieval_model=how)
+        try:
+            found = knowledge.datasets.retrieve(
+                named.id, query=query, retrieval_model=_how(named, method, top_k)
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
     for record in found.records:
         if as_json:
             sys.stdout.write(record.model_dump_json() + "\n")
         else:
             name = record.segment.document.name if record.segment.document else ""
-            out.print(f"{record.score or 0:.3f}  {plain(name)}", style="bold", markup=False, soft_wrap=True)
+            score = "-----" if record.score is None else f"{record.score:.3f}"
+            out.print(f"{score}  {plain(name)}", style="bold", markup=False, soft_wrap=True)
             _say(record.segment.content)
     raise typer.Exit(0 if found.records else 1)
 
 
-def _usual_method(dataset: Dataset) -> SearchMethod:
-    """How a dataset is set up to be searched. One that is indexed as "economy" has no vectors."""
+def _how(dataset: Dataset, method: SearchMethod | None, top_k: int | None) -> RetrievalModel:
+    """As a dataset is set up to be searched, but for what is asked for. An "economy" one has no vectors."""
+    usual = dataset.retrieval_model_dict
+    settings: dict[str, object] = {} if usual is None else usual.model_dump(exclude_none=True)
     if dataset.indexing_technique == "economy":
-        return "keyword_search"
-    told = dataset.retrieval_model_dict.search_method if dataset.retrieval_model_dict else None
-    return next((method for method in get_args(SearchMethod) if method == told), "semantic_search")
+        method = method or "keyword_search"
+    asked = {"search_method": method, "top_k": top_k}
+    settings = {"search_method": "semantic_search", **settings}
+    settings |= {name: value for name, value in asked.items() if value is not None}
+    return cast("RetrievalModel", settings)  # cast: what Dify told of these settings, it takes again
 
 
 @kb.command("rm")
@@ -265,7 +275,9 @@ def remove(
     with _knowledge(env_file, config) as knowledge:
         found = _existing(knowledge, dataset)
         if not documents:
-            _confirm(f"Delete the dataset {found.name!r} with {found.document_count or 0} documents?", yes)
+            _confirm(
+                f"Delete the dataset {found.name!r} and all its documents ({found.document_count})?", yes
+            )
             knowledge.datasets.delete(found.id)
             _say(f"Deleted the dataset {found.name}.")
             return
@@ -278,7 +290,7 @@ def remove(
                     f"{found.name!r} has no document {name!r}; see: opendify kb list {dataset!r}"
                 )
             doomed |= {document.id: document.name for document in fitting}
-        _confirm(f"Delete {len(doomed)} documents of {found.name!r}?", yes)
+        _confirm(f"Delete {len(doomed)} of the {len(known)} documents of {found.name!r}?", yes)
         for document_id, name in doomed.items():
             knowledge.documents.delete(found.id, document_id)
             _say(f"Deleted {name}.")
@@ -293,7 +305,10 @@ def _confirm(question: str, yes: bool) -> None:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    texts = [tuple(plain(str("" if cell is None else cell)) for cell in row) for row in rows]
+    # split: a name may have line ends or tabs in it, which part rows and cells
+    texts = [
+        tuple(plain(" ".join(str("" if cell is None else cell).split())) for cell in row) for row in rows
+    ]
     if not out.is_terminal:
         for row in texts:
             sys.stdout.write("\t".join(row) + "\n")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-__all__ = ["DOCUMENTS", "LocalFile", "document_names", "files_of", "matches", "sha256_of"]
+__all__ = ["DOCUMENTS", "Content", "LocalFile", "content_of", "document_names", "matches", "sha256_of"]
 
 DOCUMENTS = frozenset(
     [
@@ -34,18 +35,60 @@ class LocalFile:
     sha256: str
 
 
-def files_of(folder: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[str]:
-    """The paths below a folder that are to be pushed; see `matches`. Links to folders are not followed."""
-    for root, folders, names in os.walk(folder):
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is in a folder, by paths."""
+
+    files: list[LocalFile] = field(default_factory=list[LocalFile])
+    """To be pushed."""
+    others: set[str] = field(default_factory=set[str])
+    """There, and not to be pushed: what does not match, and files and folders that can't be read."""
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+    """What is wrong with those that can't be read."""
+
+
+def content_of(folder: Path, include: Sequence[str], exclude: Sequence[str]) -> Content:
+    """Look through a folder; see `matches`. An empty file has nothing to be found: it counts as not there.
+
+    Links to folders are not followed.
+    """
+    content = Content()
+
+    def fail(path: str, why: str) -> None:
+        content.others.add(path)
+        content.failures[path] = why
+
+    for path in _paths(folder, fail):
+        file = folder / path
+        try:
+            if not file.is_file() or not (size := file.stat().st_size):
+                continue
+            if matches(path, include, exclude):
+                path.encode()
+                content.files.append(LocalFile(path, size, sha256_of(file)))
+            else:
+                content.others.add(path)
+        except UnicodeEncodeError:
+            fail(path, "Its name is not in UTF-8; give it another one.")
+        except OSError as error:
+            fail(path, f"It can't be read: {error.strerror or error}.")
+    return content
+
+
+def _paths(folder: Path, fail: Callable[[str, str], None]) -> Iterator[str]:
+    """All files below a folder that are not hidden, in order."""
+
+    def unreadable(error: OSError) -> None:
+        fail(Path(error.filename).relative_to(folder).as_posix(), f"It can't be read: {error.strerror}.")
+
+    for root, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = (Path(root) / name).relative_to(folder).as_posix()
-            if matches(path, include, exclude) and (folder / path).is_file():
-                yield path
+        for name in sorted(name for name in names if not name.startswith(".")):
+            yield (Path(root) / name).relative_to(folder).as_posix()
 
 
 def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether a path is to be pushed: by its extension where `include` is empty, and not if it is hidden.
+    """Whether a path is to be pushed: by its extension where `include` is empty.
 
     A pattern without a slash is for names in every folder; one with a slash for whole paths, where `*` stands
     for anything, slashes too.
@@ -54,8 +97,6 @@ def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     (True, False, False)
     """
     name = PurePosixPath(path).name
-    if name.startswith("."):
-        return False
 
     def fits(patterns: Iterable[str]) -> bool:
         return any(
@@ -76,19 +117,26 @@ def sha256_of(file: Path) -> str:
 
 
 def document_names(paths: Iterable[str]) -> Mapping[str, str]:
-    """A document name for each path: Dify refuses slashes, so folders are joined by `__`; no two are alike.
+    """A document name for each path, no two alike. Dify refuses slashes, so folders are joined by `__`.
+
+    Quotes and control characters, which do not travel in a form as they are, become `_`.
 
     >>> dict(document_names(["guide.md", "api/users.md"]))
     {'guide.md': 'guide.md', 'api/users.md': 'api__users.md'}
     """
-    flat = {path: path.replace("/", "__").replace("\\", "__") for path in paths}
+    flat = {path: _flat(path) for path in paths}
     often = Counter(flat.values())
     return {path: _marked(path, name, alone=often[name] == 1) for path, name in flat.items()}
+
+
+def _flat(path: str) -> str:
+    flat = path.replace("/", "__").replace("\\", "__").replace('"', "_")
+    return "".join("_" if unicodedata.category(char) == "Cc" else char for char in flat)
 
 
 def _marked(path: str, name: str, *, alone: bool) -> str:
     if alone and len(name) <= _LONGEST_NAME:
         return name
-    stem, dot, extension = name.rpartition(".")
+    stem, extension = os.path.splitext(name)
     mark = hashlib.sha256(path.encode()).hexdigest()[:8]
-    return f"{stem[: _LONGEST_NAME - 30]}~{mark}{dot}{extension}"
+    return f"{stem[: _LONGEST_NAME - 30]}~{mark}{extension[:20]}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 from opendify.cli.kb.folder import LocalFile, document_names
 from opendify.cli.kb.state import Pushed
@@ -41,11 +42,16 @@ class Plan:
     """Sent before, and not yet known to be searchable."""
     unchanged: list[LocalFile] = field(default_factory=list[LocalFile])
     gone: list[Pushed] = field(default_factory=list[Pushed])
-    """Pushed before, and no longer among the files."""
+    """Pushed before, and no longer there."""
 
 
-def plan(files: Iterable[LocalFile], before: Mapping[str, Pushed], documents: Iterable[Known]) -> Plan:
-    """Decide.
+def plan(
+    files: Iterable[LocalFile],
+    before: Mapping[str, Pushed],
+    documents: Iterable[Known],
+    others: Collection[str] = (),
+) -> Plan:
+    """Decide. `others`: paths of files and folders that are there and not to be pushed.
 
     - A file is sent if its content is not the one that was pushed, if its document is not in Dify any more,
       or if Dify failed to index it. Documents that it takes the place of are named in `replaces`: they are
@@ -66,7 +72,13 @@ def plan(files: Iterable[LocalFile], before: Mapping[str, Pushed], documents: It
     for document in sorted(by_id.values(), key=lambda document: document.created_at, reverse=True):
         if document.id not in claimed:
             strangers.setdefault(document.name, []).append(document.id)
-    made = Plan(gone=[_found(pushed, strangers) for path, pushed in before.items() if path not in names])
+    made = Plan(
+        gone=[
+            _found(pushed, strangers)
+            for path, pushed in before.items()
+            if path not in names and not _is_there(path, others)
+        ]
+    )
     for file in files:
         known = before.get(file.path)
         name = names[file.path]
@@ -74,6 +86,10 @@ def plan(files: Iterable[LocalFile], before: Mapping[str, Pushed], documents: It
             known = _found(known, strangers)
         _decide(made, file, name, known, by_id, strangers.pop(name, []))
     return made
+
+
+def _is_there(path: str, others: Collection[str]) -> bool:
+    return path in others or any(str(parent) in others for parent in PurePosixPath(path).parents)
 
 
 def _found(pushed: Pushed, strangers: dict[str, list[str]]) -> Pushed:

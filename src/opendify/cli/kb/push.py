@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from opendify import (
     APIConnectionError,
+    APIStatusError,
     AsyncKnowledge,
     AuthenticationError,
     DifyError,
@@ -20,6 +21,7 @@ from opendify import (
 )
 from opendify.cli.kb.plan import Known, Plan, Step
 from opendify.cli.kb.state import Pushed, State
+from opendify.cli.options import UsageError
 from opendify.types import IndexingTechnique
 
 __all__ = ["Outcome", "Show", "known_documents", "prune", "push"]
@@ -34,6 +36,7 @@ class Outcome:
 
     sent: int = 0
     indexed: int = 0
+    deleted: int = 0
     failures: dict[str, str] = field(default_factory=dict[str, str])
     """What is wrong, by path."""
 
@@ -69,19 +72,21 @@ async def push(
     todo: Plan,
     state: State,
     show: Show,
+    outcome: Outcome,
     *,
     technique: IndexingTechnique,
     jobs: int,
     patience: float | None,
-) -> Outcome:
-    """Do what is planned. A file that fails is told and does not stop the others.
+) -> None:
+    """Do what is planned, and write it into `outcome`. A file that fails does not stop the others.
 
     `technique`: how a dataset is indexed that has no document yet. `jobs`: files on their way at once.
     `patience`: seconds to wait while Dify finishes no document; `None`: do not wait for the indexing at all.
 
-    Raises the `DifyError` that concerns all files: a wrong key, a dataset that is gone, no connection.
+    Raises what concerns all files: `DifyError` for a wrong key, a dataset that is gone, no connection;
+    `UsageError` where the state can't be written.
     """
-    push = _Push(knowledge, dataset_id, folder, state, show, technique, patience)
+    push = _Push(knowledge, dataset_id, folder, state, show, outcome, technique, patience)
     show.begin(todo)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -89,21 +94,26 @@ async def push(
             sending = [tasks.create_task(push.send_all(uploads)) for _ in range(jobs)]
             if patience is not None:
                 tasks.create_task(push.watch(todo.waits, sending))
-    except* DifyError as errors:
+    except* (DifyError, UsageError) as errors:
         raise _first(errors) from None
-    return push.outcome
 
 
-async def prune(knowledge: AsyncKnowledge, dataset_id: str, gone: Iterable[Pushed], state: State) -> int:
-    """Delete the documents whose files are gone; returns how many."""
-    count = 0
+async def prune(
+    knowledge: AsyncKnowledge, dataset_id: str, gone: Iterable[Pushed], state: State, outcome: Outcome
+) -> None:
+    """Delete the documents whose files are gone. Raises as `push`."""
     for pushed in gone:
-        for document_id in (pushed.document_id, *pushed.replaces):
-            if document_id is not None:
-                await _delete(knowledge, dataset_id, document_id)
-                count += 1
-        state.forget(pushed.path)
-    return count
+        try:
+            for document_id in (pushed.document_id, *pushed.replaces):
+                if document_id is not None:
+                    await _delete(knowledge, dataset_id, document_id)
+                    outcome.deleted += 1
+        except AuthenticationError:
+            raise
+        except APIStatusError as error:
+            outcome.failures[pushed.path] = f"The file is gone, but its document can't be deleted: {error}"
+        else:
+            state.forget(pushed.path)
 
 
 _CONCERNS_ALL = (AuthenticationError, NotFoundError, PermissionDeniedError)
@@ -116,9 +126,9 @@ class _Push:
     folder: Path
     state: State
     show: Show
+    outcome: Outcome
     technique: IndexingTechnique
     patience: float | None
-    outcome: Outcome = field(default_factory=Outcome)
     indexing: dict[str, Pushed] = field(default_factory=dict[str, Pushed])
     """What Dify has taken and not yet indexed, by document id."""
 
@@ -193,8 +203,14 @@ class _Push:
         return news
 
     async def _ready(self, pushed: Pushed) -> None:
-        for document_id in pushed.replaces:
-            await _delete(self.knowledge, self.dataset_id, document_id)
+        try:
+            for document_id in pushed.replaces:
+                await _delete(self.knowledge, self.dataset_id, document_id)
+        except AuthenticationError:
+            raise
+        except APIStatusError as error:  # an archived document, for one
+            self._fail(pushed.path, f"It is indexed, but what it replaces can't be deleted: {error}")
+            return
         self.state.done(pushed)
         self.outcome.indexed += 1
         self.show.file(pushed.path, "indexed")
@@ -218,7 +234,7 @@ async def _delete(knowledge: AsyncKnowledge, dataset_id: str, document_id: str) 
         await knowledge.documents.delete(dataset_id, document_id)
 
 
-def _first(errors: BaseExceptionGroup[DifyError]) -> DifyError:
+def _first(errors: BaseExceptionGroup[DifyError | UsageError]) -> DifyError | UsageError:
     for error in errors.exceptions:
         return _first(error) if isinstance(error, BaseExceptionGroup) else error
     raise AssertionError("a group of exceptions is never empty")

@@ -33,7 +33,8 @@ class Pushed:
 class State:
     """What was pushed from a folder to one dataset. One process at a time may have it open.
 
-    Raises `UsageError` on entering, if another process has it, or if the file is no state.
+    Raises `UsageError` on entering, if another process has it, or if the file is no state; later, where it
+    can't be written.
     """
 
     def __init__(self, file: Path, dataset_id: str) -> None:
@@ -100,19 +101,21 @@ class State:
 
     def forget(self, path: str) -> None:
         """The document is deleted."""
-        self._database.execute(
-            "DELETE FROM pushed WHERE dataset_id = ? AND path = ?", (self._dataset_id, path)
-        )
+        self._write("DELETE FROM pushed WHERE dataset_id = ? AND path = ?", self._dataset_id, path)
 
     def _keep(self, pushed: Pushed) -> None:
-        self._database.execute(
+        self._write(
             "INSERT OR REPLACE INTO pushed VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                self._dataset_id,
-                pushed.path,
-                pushed.sha256,
-                pushed.name,
-                pushed.document_id,
-                json.dumps(pushed.replaces),
-            ),
+            self._dataset_id,
+            pushed.path,
+            pushed.sha256,
+            pushed.name,
+            pushed.document_id,
+            json.dumps(pushed.replaces),
         )
+
+    def _write(self, statement: str, *values: str | None) -> None:
+        try:
+            self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise UsageError(f"{self._file} can't be written any more ({error}).") from error
