@@ -96,14 +96,16 @@ def ours() -> Table:
     """The list with what is different on purpose: what our package has to be."""
     table = read(SURFACE.read_text("utf-8"))
     module = header = ""
+    place = 0  # a new line stands where the old one stood
     for line in DIFFERENCES.read_text("utf-8").splitlines():
         if line.startswith("["):
             module, _, header = line.removeprefix("[").partition("] ")
-            table.setdefault(module, {}).setdefault(header, [])
+            place = len(table.setdefault(module, {}).setdefault(header, []))
         elif line.startswith("+ "):
-            table[module][header].append(line[2:].strip())
+            table[module][header].insert(place, line[2:].strip())
         elif line.startswith("- "):
-            table[module][header].remove(line[2:].strip())
+            place = table[module][header].index(line[2:].strip())
+            del table[module][header][place]
         elif line == "-":
             del table[module][header]
     return table

@@ -44,7 +44,7 @@ from dify_oapi.api.workflow.v1.model import RunWorkflowRequest, RunWorkflowReque
 from dify_oapi.core.enum import HttpMethod, LogLevel
 
 from dify_oapi.client import Client
-from dify_oapi.core.http.transport import connection_pool
+from dify_oapi.core.http.transport import Transport, connection_pool
 from dify_oapi.core.model.base_request import BaseRequest
 from dify_oapi.core.model.request_option import RequestOption
 from opendify import APIConnectionError, APIStatusError, APITimeoutError, AuthenticationError, ResponseError
@@ -150,6 +150,17 @@ def test_a_message_that_was_refused_for_too_many_is_sent_again(ask: Ask) -> None
     with WireServer(refused, refused, SAID) as server:
         assert ask(server, message()).answer == "Hello"
         assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("max_retry_count", [0, 1, 3])
+def test_nothing_is_sent_again_more_often_than_the_client_was_told(max_retry_count: int) -> None:
+    refused = answer(b'{"code": "too_many_requests", "message": "Too many"}', status=429, retry_after="0")
+    with (
+        WireServer(*[refused] * 9) as server,
+        closing(Client.builder().domain(server.url).max_retry_count(max_retry_count).build()) as dify,
+    ):
+        assert dify.chat.v1.chat.chat(message(), OPTION).code == "too_many_requests"
+        assert len(server.requests) == 1 + max_retry_count
 
 
 def test_what_only_reads_is_asked_again() -> None:
@@ -347,6 +358,10 @@ def test_ids_are_quoted_and_a_missing_one_is_told() -> None:
             dify.chat.v1.conversation.rename(
                 RenameConversationRequest.builder().request_body(body).build(), OPTION
             )
+        nothing: Any = None  # as an answer without the id has it
+        unnamed = RenameConversationRequest.builder().conversation_id(nothing).request_body(body).build()
+        with pytest.raises(ValueError, match="RenameConversationRequest needs conversation_id"):
+            dify.chat.v1.conversation.rename(unnamed, OPTION)
 
 
 def test_headers_go_with_a_request_and_the_key_is_the_options() -> None:
@@ -444,6 +459,16 @@ def test_a_file_goes_out_with_its_name_its_fields_and_the_type_that_dify_takes()
             "indexing_technique": "economy",
             "process_rule": {"mode": "automatic"},
         }
+
+
+def test_a_file_without_a_name_goes_out_with_its_own(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# Notes")
+    request = BaseRequest()
+    request.http_method, request.uri = HttpMethod.POST, "/v1/files/upload"
+    with WireServer(answer(b"{}")) as server, (tmp_path / "notes.md").open("rb") as file:
+        request.files = {"file": file}
+        parts = upload(server, lambda dify: Transport.execute(dify._config, request, option=OPTION))
+    assert parts["file"].get_filename() == "notes.md"
 
 
 def test_the_inputs_of_a_workflow_are_the_inputs_however_they_are_given() -> None:

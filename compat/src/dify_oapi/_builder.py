@@ -37,7 +37,7 @@ class RequestBuilder(Builder[R]):
         built.uri = uri
 
     def _path(self, name: str, value: object) -> Self:
-        self._built.paths[name] = str(value)
+        self._built.paths[name] = "" if value is None else str(value)  # the call tells which is missing
         return self._set(name, value)
 
     def _query(self, name: str, value: object) -> Self:

@@ -47,8 +47,9 @@ class Connections:
     async def async_transport(self, config: Config) -> AsyncHttpxTransport:
         """The transport of async calls in the running event loop."""
         loop = asyncio.get_running_loop()
-        for gone in [other for other in self._by_loop if other.is_closed()]:
-            del self._by_loop[gone]  # whoever ran it ended it without a goodbye
+        for other in list(self._by_loop):  # a copy: each thread may have a loop
+            if other.is_closed():
+                self._by_loop.pop(other, None)  # whoever ran it ended it without a goodbye
         if (own := self._by_loop.get(loop)) is None:
             transport = AsyncHttpxTransport(**_options(config))
             own = self._by_loop[loop] = _LoopsOwn(transport, self._open_while(loop, transport))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import SystemRandom
 from typing import Any, BinaryIO, cast
 
@@ -142,7 +143,8 @@ def _text(value: object) -> str:
 
 def _file(part: str, given: Any) -> File:  # Any: as httpx takes files
     """A file: its content, or a tuple of name, content and, perhaps, MIME type."""
-    parts: list[Any] = [*given] if isinstance(given, tuple) else ["upload", given]
+    name_of_its_own = Path(str(getattr(given, "name", ""))).name
+    parts: list[Any] = [*given] if isinstance(given, tuple) else [name_of_its_own, given]
     name, content, *kind = parts
     if hasattr(content, "seek"):
         content.seek(0)
@@ -153,7 +155,7 @@ def _file(part: str, given: Any) -> File:  # Any: as httpx takes files
 
 
 def wait(error: DifyError, asked: Asked, attempt: int) -> float | None:
-    """Seconds until another try, or `None`."""
+    """Seconds until another try, or `None`; attempt 1 was the first."""
     seconds = wait_before_retry(
         error,
         attempt=attempt,

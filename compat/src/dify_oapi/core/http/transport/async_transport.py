@@ -77,7 +77,7 @@ async def _chunks(conf: Config, asked: Asked) -> AsyncGenerator[bytes, None]:
 async def _send(conf: Config, asked: Asked, *, whole: bool) -> AsyncResponse | RawResponse:
     """Send, as often as is right: the answer as it begins, or all of it, always so if it is not a success."""
     request, retries = await _request(asked)
-    attempt = 0
+    attempt = 1
     while True:
         try:
             transport = await conf.connections.async_transport(conf)
