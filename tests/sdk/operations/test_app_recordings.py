@@ -17,7 +17,7 @@ from .recorded import Exchange, asked, check_error, check_says, exchanges
 NOUNS = ("annotations", "app", "audio", "conversations", "feedback", "messages")
 EXCHANGES = {
     **exchanges(*NOUNS),
-    **{name: one for name, one in exchanges("files").items() if one.row.methods == ("files.preview",)},
+    **{name: one for name, one in exchanges("files").items() if one.row.methods == ["files.preview"]},
 }
 
 MP3 = b"ID3\x04" + bytes(60)
