@@ -117,6 +117,8 @@ _TWINS = ("_client", "_transport", "_pages", "_download", "_stream", "_httpx")
 
 
 def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name.startswith("Async"):
-        return find(__name__, name, __all__, [f"_async.{home}" for home in _TWINS])
-    return find(__name__, name, __all__, [*_SHARED, *(f"_sync.{home}" for home in _TWINS)])
+        return find(__name__, name, [f"_async.{home}" for home in _TWINS])
+    return find(__name__, name, [*_SHARED, *(f"_sync.{home}" for home in _TWINS)])

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import import_module
 
 __all__ = ["find"]
 
 
-def find(package: str, name: str, offered: Sequence[str], homes: Iterable[str]) -> object:
+def find(package: str, name: str, homes: Iterable[str]) -> object:
     """What a package offers under a name: of the first of its modules `homes` that lists it in `__all__`.
 
-    For a package's `__getattr__` (PEP 562), so it raises `AttributeError` where the name is not `offered`.
-    What was found stays in the package, and is not looked for again.
+    For a package's `__getattr__` (PEP 562), so it raises `AttributeError` where none does. What was found
+    stays in the package, and is not looked for again.
     """
-    if name in offered:
+    if not name.startswith("_"):
         for home in homes:
             module = import_module(f".{home}", package)
             if name in module.__all__:

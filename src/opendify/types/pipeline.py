@@ -17,7 +17,6 @@ from .documents import Document
 from .events import EVENT_CONFIG, ErrorEvent, Event, OtherEvent, PingEvent, by_name
 
 __all__ = [
-    "DATASOURCE_EVENTS",
     "DatasourceCompletedEvent",
     "DatasourceCredential",
     "DatasourceEvent",

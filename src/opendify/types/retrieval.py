@@ -28,7 +28,6 @@ __all__ = [
     "SearchMethod",
     "VectorSetting",
     "Weights",
-    "complete",
 ]
 
 SearchMethod = Literal["keyword_search", "semantic_search", "full_text_search", "hybrid_search"]
