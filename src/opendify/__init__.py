@@ -116,9 +116,11 @@ _SHARED = ("_errors", "_watch", "_call", "_page")
 _TWINS = ("_client", "_transport", "_pages", "_download", "_stream", "_httpx")
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name.startswith("Async"):
-        return find(__name__, name, [f"_async.{home}" for home in _TWINS])
-    return find(__name__, name, [*_SHARED, *(f"_sync.{home}" for home in _TWINS)])
+if not TYPE_CHECKING:  # or else every name would seem to be there
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name.startswith("Async"):
+            return find(__name__, name, [f"_async.{home}" for home in _TWINS])
+        return find(__name__, name, [*_SHARED, *(f"_sync.{home}" for home in _TWINS)])

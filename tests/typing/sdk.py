@@ -5,7 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, assert_never, assert_type
 
-from opendify import AsyncDify, AsyncStream, AsyncTransport, Dify, HttpxTransport, Stream, Transport
+import httpx2
+
+import opendify
+import opendify.types
+from opendify import (
+    AsyncDify,
+    AsyncKnowledge,
+    AsyncStream,
+    AsyncTransport,
+    Dify,
+    HttpxTransport,
+    Reply,
+    RequestInfo,
+    ResponseInfo,
+    Stream,
+    Timeout,
+    Transport,
+)
 from opendify.aiohttp import AiohttpTransport
 from opendify.types import (
     AgentMessageEvent,
@@ -164,3 +181,17 @@ async def forms_are_answered_by_a_function_that_fits_the_client(dify: AsyncDify,
     sync.chat.stream(query="Hi", human_input=later)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     paused = (await dify.chat.send(query="Hi")).paused
     assert_type(paused, PausedData | None)
+
+
+def names_that_are_not_there_are_missed() -> None:
+    print(opendify.Nothing)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+    print(opendify.types.Nothing)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+
+
+def what_a_client_can_be_told_is_typed(bare: httpx2.Client, bare_async: httpx2.AsyncClient) -> None:
+    seen: list[RequestInfo | ResponseInfo] = []
+    dify = Dify("app-x", http_client=bare, timeout=5, on_request=seen.append, on_response=seen.append)
+    assert_type(dify.with_options(timeout=Timeout(silence=9), api_key="app-y"), Dify)
+    assert_type(AsyncKnowledge("dataset-x", http_client=bare_async).with_options(timeout=1.5), AsyncKnowledge)
+    AsyncDify("app-x", http_client=bare)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(dify.request("POST", "/a", form={"a": "b"}, file=Path("a"), headers={"a": "b"}), Reply)

@@ -38,7 +38,9 @@ _HOMES = (
 )
 
 
-def __getattr__(name: str) -> object:
-    if name == "__all__":
-        return sorted(name for home in _HOMES for name in import_module(f".{home}", __name__).__all__)
-    return find(__name__, name, _HOMES)
+if not TYPE_CHECKING:  # or else every name would seem to be there
+
+    def __getattr__(name: str) -> object:
+        if name == "__all__":
+            return sorted(name for home in _HOMES for name in import_module(f".{home}", __name__).__all__)
+        return find(__name__, name, _HOMES)
