@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from opendify import BadRequestError, TruncatedStreamError, WorkflowFailedError
+from opendify import (
+    AsyncDify,
+    AsyncTransport,
+    BadRequestError,
+    TruncatedStreamError,
+    WorkflowFailedError,
+)
 from opendify.types import StreamGapEvent
 
 from .conftest import Connect, follow
 from .runs import Run, recorded_run, wire
-from .wire_server import Answer, Close, Reset, Step, WireServer, answer, event, events
+from .wire_server import Answer, Close, Pause, Reset, Step, WireServer, answer, event, events
 
 CHATFLOW = recorded_run("chatflow-streaming")
 WORKFLOW = recorded_run("workflow-streaming")
@@ -207,6 +214,24 @@ async def test_who_has_come_to_a_run_by_its_id_comes_back_to_it_too(connect: Con
     assert "text" not in reply.lost
     if run.is_chatflow:
         assert reply.answer == whole.answer
+
+
+async def test_who_gives_up_waiting_for_an_event_misses_none(transport: AsyncTransport) -> None:
+    stored = answer(CHATFLOW.messages())
+    with WireServer(lost(CHATFLOW, 8), rest(CHATFLOW, 11), [Pause(2), *stored], stored) as server:
+        dify = AsyncDify("app-secret-key", base_url=server.url, user="ada", transport=transport)
+        async with dify.chat.stream(query="Hi") as stream:
+            given_up = 0
+            while given_up < 10:
+                try:
+                    await asyncio.wait_for(anext(stream), 1)
+                except TimeoutError:
+                    given_up += 1
+                except StopAsyncIteration:
+                    break
+            reply = await stream.reply()
+    assert reply.answer == CHATFLOW.answer
+    assert given_up >= 1
 
 
 async def test_the_raw_reader_of_a_stream_is_left_alone(connect: Connect) -> None:

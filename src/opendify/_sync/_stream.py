@@ -85,6 +85,7 @@ class Stream(Generic[E, R]):
         self._ready: deque[E] = deque()  # events to be given out before the payloads
         self._answer: tuple[PauseReason, Call[None]] | None = None  # to be submitted
         self._losses = 0  # since there was news
+        self._listening = False  # to a run that was taken up again: what happens now is heard
         self._response: Response | None = None
         self._ended = False  # the body has
         self._over = False  # nothing more will be yielded
@@ -199,14 +200,13 @@ class Stream(Generic[E, R]):
 
     def _next(self) -> E:
         while not self._over:
-            if self._ready:
-                return self._given(self._ready.popleft())
-            if not self._payloads:
-                self._more()
-            elif self._memory.resumed:
-                self._sort(self._event(self._payloads.popleft()))
-            else:
+            if self._memory.resumed:
+                if (event := self._next_again()) is not None:
+                    return event
+            elif self._payloads:
                 return self._given(self._event(self._payloads.popleft()))
+            else:
+                self._more()
         raise StopIteration
 
     def _event(self, payload: bytes) -> E:
@@ -265,10 +265,9 @@ class Stream(Generic[E, R]):
         """Take the run up again, or raise."""
         if (failure := self._fold.failure()) is not None:
             raise failure from error  # Dify closes the stream of a chatflow that failed, whatever it owes
-        self._losses += 1
         wait = wait_before_retry(
             error,
-            attempt=self._losses,
+            attempt=self._losses + 1,
             max_retries=self._caller.max_retries,
             reads_only=True,
             random=_DICE,
@@ -277,6 +276,7 @@ class Stream(Generic[E, R]):
         if wait is None or way_back is None or not way_back.after_loss or not self._can_come_back:
             raise self._memory.truncated(str(error)) from error
         sleep(wait)
+        self._losses += 1
         try:
             self._reenter(way_back)
         except (APIStatusError, APIConnectionError, ResponseError) as refused:
@@ -293,25 +293,37 @@ class Stream(Generic[E, R]):
 
     def _reenter(self, way_back: WayBack[E, R]) -> None:
         call = way_back.again(self._run_id or "", continue_on_pause=self._goes_on)
+        self._ended = True  # until there is another
         self.response.close()
+        self._response = self._caller.open_stream(call)
+        self._ended = self._listening = False
         self._payloads.clear()
         self._decoder = Decoder(max_event_bytes=self._caller.max_event_bytes)
-        self._ended = False
         self._memory.reenter()
-        self._response = self._caller.open_stream(call)
 
-    def _sort(self, event: E) -> None:
-        """Keep what of a run that was taken up again its reader has not had."""
-        new = self._memory.take(event)
-        if self._memory.news:
-            self._losses = 0
-        if self._memory.owes:
-            new += self._memory.settle(*self._stored())
-        self._ready.extend(cast("list[E]", new))  # cast: what is made there is of the app's kind
-        if self._answer is not None and (new or self._memory.at_pause):
-            (form, submit), self._answer = self._answer, None
+    def _next_again(self) -> E | None:
+        """The next event of a run that was taken up again, if there is one. Cancelled, it loses nothing."""
+        memory = self._memory
+        if memory.owes:
+            self._queue(memory.settle(*self._stored()))
+        elif self._answer is not None and self._listening:
+            form, submit = self._answer
             self._caller.send(submit)
-            self._memory.submitted(form)
+            self._answer = None
+            memory.submitted(form)
+        elif self._ready:
+            return self._given(self._ready.popleft())
+        elif self._payloads:
+            new = memory.take(self._event(self._payloads.popleft()))
+            self._losses = 0 if memory.news else self._losses
+            self._listening = self._listening or memory.at_pause or bool(new)
+            self._queue(new)
+        else:
+            self._more()
+        return None
+
+    def _queue(self, events: list[Event]) -> None:
+        self._ready.extend(cast("list[E]", events))  # cast: what is made by the memory is of the app's kind
 
     def _stored(self) -> tuple[Message | None, str]:
         """The answer as Dify stored it; or `None`, and why it cannot be had."""
