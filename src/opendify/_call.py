@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
@@ -129,12 +129,13 @@ class Form:
     file: FilePart | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """What is asked. `path` comes from `path()`, relative to the API's root."""
 
     method: str
     path: str
+    _: KW_ONLY
     query: Mapping[str, QueryValue] = field(default_factory=dict[str, QueryValue])
     json: object = field(default=None, repr=False)
     form: Form | None = field(default=None, repr=False)
@@ -151,7 +152,7 @@ class Operation:
         return self.form is None or self.form.file is None or self.form.file.again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Call(Operation, Generic[T]):
     """An operation with one answer."""
 

@@ -42,30 +42,19 @@ class AsyncAnnotations:
         ...     return (await dify.annotations.create(question="When are you open?", answer="Always.")).id
         """
         return await self._caller.send(
-            Call(
-                method="POST",
-                path="/apps/annotations",
-                json={"question": question, "answer": answer},
-                read=_annotation,
-            )
+            Call("POST", "/apps/annotations", _annotation, json={"question": question, "answer": answer})
         )
 
     async def update(self, annotation_id: str, *, question: str, answer: str) -> Annotation:
         """Write question and answer anew. Raises `NotFoundError` for an annotation that is not there."""
+        where = path("/apps/annotations/{}", annotation_id)
         return await self._caller.send(
-            Call(
-                method="PUT",
-                path=path("/apps/annotations/{}", annotation_id),
-                json={"question": question, "answer": answer},
-                read=_annotation,
-            )
+            Call("PUT", where, _annotation, json={"question": question, "answer": answer})
         )
 
     async def delete(self, annotation_id: str) -> None:
         """Delete an annotation. Raises `NotFoundError` for one that is not there."""
-        await self._caller.send(
-            Call(method="DELETE", path=path("/apps/annotations/{}", annotation_id), read=nothing)
-        )
+        await self._caller.send(Call("DELETE", path("/apps/annotations/{}", annotation_id), nothing))
 
     async def enable_reply(
         self, *, embedding_provider_name: str, embedding_model_name: str, score_threshold: float
@@ -100,7 +89,7 @@ class AsyncAnnotations:
 
     async def _reply(self, action: AnnotationReplyAction, **settings: object) -> AnnotationReplyJob:
         return await self._caller.send(
-            Call(method="POST", path=path("/apps/annotation-reply/{}", action), json=settings, read=_job)
+            Call("POST", path("/apps/annotation-reply/{}", action), _job, json=settings)
         )
 
     async def reply_status(self, job_id: str, *, action: AnnotationReplyAction) -> AnnotationReplyJob:
@@ -109,11 +98,7 @@ class AsyncAnnotations:
         Raises `BadRequestError` for a job that Dify does not know, or knows no more.
         """
         return await self._caller.send(
-            Call(
-                method="GET",
-                path=path("/apps/annotation-reply/{}/status/{}", action, job_id),
-                read=_job,
-            )
+            Call("GET", path("/apps/annotation-reply/{}/status/{}", action, job_id), _job)
         )
 
     async def wait(

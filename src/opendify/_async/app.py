@@ -26,7 +26,7 @@ class AsyncApp:
         >>> async def kind(dify: AsyncDify) -> str:
         ...     return (await dify.app.info()).mode
         """
-        return await self._caller.send(Call(method="GET", path="/info", read=_info))
+        return await self._caller.send(Call("GET", "/info", _info))
 
     async def parameters(self) -> AppParameters:
         """What the app asks for before a conversation, what is switched on, and which files it takes.
@@ -38,15 +38,15 @@ class AsyncApp:
         ...     form = (await dify.app.parameters()).user_input_form
         ...     return [field.variable for field in form if field.required]
         """
-        return await self._caller.send(Call(method="GET", path="/parameters", read=_parameters))
+        return await self._caller.send(Call("GET", "/parameters", _parameters))
 
     async def meta(self) -> AppMeta:
         """The icons of the app's tools."""
-        return await self._caller.send(Call(method="GET", path="/meta", read=_meta))
+        return await self._caller.send(Call("GET", "/meta", _meta))
 
     async def site(self) -> AppSite:
         """How the app's own web page looks: title, icon, colours, texts.
 
         Raises `PermissionDeniedError` for an app without one.
         """
-        return await self._caller.send(Call(method="GET", path="/site", read=_site))
+        return await self._caller.send(Call("GET", "/site", _site))

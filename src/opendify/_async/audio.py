@@ -47,10 +47,7 @@ class AsyncAudio:
         user = user or self._caller.user
         return await self._caller.send(
             Call(
-                method="POST",
-                path="/audio-to-text",
-                form=Form({} if user is None else {"user": user}, part),
-                read=_transcript,
+                "POST", "/audio-to-text", _transcript, form=Form({} if user is None else {"user": user}, part)
             )
         )
 
@@ -75,8 +72,8 @@ class AsyncAudio:
         """
         return self._caller.download(
             FileCall(
-                method="POST",
-                path="/text-to-audio",
+                "POST",
+                "/text-to-audio",
                 json=given(text=text, message_id=message_id, voice=voice, user=user or self._caller.user),
                 json_means=NO_SPEECH,
             )

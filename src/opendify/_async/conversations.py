@@ -61,10 +61,10 @@ class AsyncConversations:
         """
         return await self._caller.send(
             Call(
-                method="POST",
-                path=path("/conversations/{}/name", conversation_id),
+                "POST",
+                path("/conversations/{}/name", conversation_id),
+                _conversation,
                 json=given(name=name, auto_generate=auto_generate, user=self._caller.named(user)),
-                read=_conversation,
             )
         )
 
@@ -73,14 +73,8 @@ class AsyncConversations:
 
         Dify 1.12.1 says nothing of one that is not there, or that is another user's.
         """
-        await self._caller.send(
-            Call(
-                method="DELETE",
-                path=path("/conversations/{}", conversation_id),
-                json={"user": self._caller.named(user)},
-                read=nothing,
-            )
-        )
+        where = path("/conversations/{}", conversation_id)
+        await self._caller.send(Call("DELETE", where, nothing, json={"user": self._caller.named(user)}))
 
     def variables(
         self,
@@ -118,11 +112,7 @@ class AsyncConversations:
         Raises `BadRequestError` for a value of another type, `NotFoundError` for a variable or conversation
         that is not there.
         """
+        where = path("/conversations/{}/variables/{}", conversation_id, variable_id)
         return await self._caller.send(
-            Call(
-                method="PUT",
-                path=path("/conversations/{}/variables/{}", conversation_id, variable_id),
-                json={"value": value, "user": self._caller.named(user)},
-                read=_variable,
-            )
+            Call("PUT", where, _variable, json={"value": value, "user": self._caller.named(user)})
         )

@@ -88,8 +88,9 @@ class AsyncDatasets:
         """
         return await self._caller.send(
             Call(
-                method="POST",
-                path="/datasets",
+                "POST",
+                "/datasets",
+                _dataset,
                 json=given(
                     name=at_most(DATASET_NAME, "name", name),
                     description=description,
@@ -103,15 +104,12 @@ class AsyncDatasets:
                     external_knowledge_api_id=external_knowledge_api_id,
                     external_knowledge_id=external_knowledge_id,
                 ),
-                read=_dataset,
             )
         )
 
     async def get(self, dataset_id: str) -> Dataset:
         """One dataset. Raises `NotFoundError`, and `PermissionDeniedError` where it is another's own."""
-        return await self._caller.send(
-            Call(method="GET", path=path("/datasets/{}", dataset_id), read=_dataset)
-        )
+        return await self._caller.send(Call("GET", path("/datasets/{}", dataset_id), _dataset))
 
     async def update(
         self,
@@ -138,8 +136,9 @@ class AsyncDatasets:
         """
         return await self._caller.send(
             Call(
-                method="PATCH",
-                path=path("/datasets/{}", dataset_id),
+                "PATCH",
+                path("/datasets/{}", dataset_id),
+                _dataset,
                 json=given(
                     name=at_most(DATASET_NAME, "name", name),
                     description=description,
@@ -153,7 +152,6 @@ class AsyncDatasets:
                     external_knowledge_api_id=external_knowledge_api_id,
                     external_knowledge_id=external_knowledge_id,
                 ),
-                read=_dataset,
             )
         )
 
@@ -162,7 +160,7 @@ class AsyncDatasets:
 
         Raises `NotFoundError`, and `ConflictError` where an app uses it (Dify 1.12 deletes it all the same).
         """
-        await self._caller.send(Call(method="DELETE", path=path("/datasets/{}", dataset_id), read=nothing))
+        await self._caller.send(Call("DELETE", path("/datasets/{}", dataset_id), nothing))
 
     async def retrieve(
         self,
@@ -188,14 +186,14 @@ class AsyncDatasets:
         """
         return await self._caller.send(
             Call(
-                method="POST",
-                path=path("/datasets/{}/retrieve", dataset_id),
+                "POST",
+                path("/datasets/{}/retrieve", dataset_id),
+                _retrieval,
                 json=given(
                     query=at_most(QUERY, "query", query),
                     retrieval_model=complete(retrieval_model),
                     external_retrieval_model=external_retrieval_model,
                     attachment_ids=attachment_ids,
                 ),
-                read=_retrieval,
             )
         )

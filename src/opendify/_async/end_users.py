@@ -25,6 +25,4 @@ class AsyncEndUsers:
         >>> async def who(dify: AsyncDify, end_user_id: str) -> str | None:
         ...     return (await dify.end_users.get(end_user_id)).external_user_id
         """
-        return await self._caller.send(
-            Call(method="GET", path=path("/end-users/{}", end_user_id), read=_end_user)
-        )
+        return await self._caller.send(Call("GET", path("/end-users/{}", end_user_id), _end_user))

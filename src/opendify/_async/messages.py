@@ -54,12 +54,8 @@ class AsyncMessages:
         >>> async def next_questions(dify: AsyncDify, message_id: str) -> list[str]:
         ...     return await dify.messages.suggested(message_id, user="ada")
         """
+        where = path("/messages/{}/suggested", message_id)
         told = await self._caller.send(
-            Call(
-                method="GET",
-                path=path("/messages/{}/suggested", message_id),
-                query={"user": self._caller.named(user)},
-                read=_questions,
-            )
+            Call("GET", where, _questions, query={"user": self._caller.named(user)})
         )
         return told.data

@@ -43,33 +43,18 @@ class AsyncMetadata:
         Raises `NotFoundError`, and `BadRequestError` where the dataset has a field of this name.
         """
         return await self._caller.send(
-            Call(
-                method="POST",
-                path=path("/datasets/{}/metadata", dataset_id),
-                json={"type": type, "name": name},
-                read=_field,
-            )
+            Call("POST", path("/datasets/{}/metadata", dataset_id), _field, json={"type": type, "name": name})
         )
 
     async def update(self, dataset_id: str, metadata_id: str, *, name: str) -> MetadataField:
         """Give a field another name. Raises `NotFoundError`, and `BadRequestError` where it is taken."""
-        return await self._caller.send(
-            Call(
-                method="PATCH",
-                path=path("/datasets/{}/metadata/{}", dataset_id, metadata_id),
-                json={"name": name},
-                read=_field,
-            )
-        )
+        where = path("/datasets/{}/metadata/{}", dataset_id, metadata_id)
+        return await self._caller.send(Call("PATCH", where, _field, json={"name": name}))
 
     async def delete(self, dataset_id: str, metadata_id: str) -> None:
         """Delete a field, and all that documents have in it. Raises `NotFoundError`."""
         await self._caller.send(
-            Call(
-                method="DELETE",
-                path=path("/datasets/{}/metadata/{}", dataset_id, metadata_id),
-                read=nothing,
-            )
+            Call("DELETE", path("/datasets/{}/metadata/{}", dataset_id, metadata_id), nothing)
         )
 
     def built_in(self, dataset_id: str) -> AsyncPages[MetadataField]:
@@ -100,21 +85,10 @@ class AsyncMetadata:
         ...     operation: MetadataOperation = {"document_id": document_id, "metadata_list": [author]}
         ...     await knowledge.metadata.update_documents(dataset_id, operation_data=[operation])
         """
-        await self._caller.send(
-            Call(
-                method="POST",
-                path=path("/datasets/{}/documents/metadata", dataset_id),
-                json={"operation_data": operation_data},
-                read=nothing,
-            )
-        )
+        where = path("/datasets/{}/documents/metadata", dataset_id)
+        await self._caller.send(Call("POST", where, nothing, json={"operation_data": operation_data}))
 
     async def _switch(self, dataset_id: str, action: str) -> None:
         await self._caller.send(
-            Call(
-                method="POST",
-                path=path("/datasets/{}/metadata/built-in/{}", dataset_id, action),
-                json={},
-                read=nothing,
-            )
+            Call("POST", path("/datasets/{}/metadata/built-in/{}", dataset_id, action), nothing, json={})
         )

@@ -61,7 +61,7 @@ class AsyncPipeline:
         """
         part = await async_file_part(file, name, mime_type, on_progress)
         return await self._caller.send(
-            Call(method="POST", path="/datasets/pipeline/file-upload", form=Form({}, part), read=_file)
+            Call("POST", "/datasets/pipeline/file-upload", _file, form=Form({}, part))
         )
 
     def datasource_plugins(
@@ -98,8 +98,8 @@ class AsyncPipeline:
         """
         return self._caller.stream(
             EventsCall(
-                method="POST",
-                path=path("/datasets/{}/pipeline/datasource/nodes/{}/run", dataset_id, node_id),
+                "POST",
+                path("/datasets/{}/pipeline/datasource/nodes/{}/run", dataset_id, node_id),
                 json=given(
                     inputs=inputs or {},
                     datasource_type=datasource_type,
@@ -132,12 +132,12 @@ class AsyncPipeline:
         """
         return await self._caller.send(
             Call(
-                method="POST",
-                path=path(_RUN, dataset_id),
+                "POST",
+                path(_RUN, dataset_id),
+                _run,
                 json=_asked(
                     inputs, datasource_type, datasource_info_list, start_node_id, is_published, "blocking"
                 ),
-                read=_run,
             )
         )
 
@@ -157,8 +157,8 @@ class AsyncPipeline:
         """
         return self._caller.stream(
             EventsCall(
-                method="POST",
-                path=path(_RUN, dataset_id),
+                "POST",
+                path(_RUN, dataset_id),
                 json=_asked(
                     inputs, datasource_type, datasource_info_list, start_node_id, is_published, "streaming"
                 ),

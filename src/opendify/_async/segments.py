@@ -62,20 +62,13 @@ class AsyncSegments:
         ...     return segment.id
         """
         page = await self._caller.send(
-            Call(
-                method="POST",
-                path=path(_ALL, dataset_id, document_id),
-                json={"segments": segments},
-                read=_page,
-            )
+            Call("POST", path(_ALL, dataset_id, document_id), _page, json={"segments": segments})
         )
         return page.data
 
     async def get(self, dataset_id: str, document_id: str, segment_id: str) -> Segment:
         """One segment. Raises `NotFoundError`."""
-        return await self._caller.send(
-            Call(method="GET", path=path(_ONE, dataset_id, document_id, segment_id), read=_segment)
-        )
+        return await self._caller.send(Call("GET", path(_ONE, dataset_id, document_id, segment_id), _segment))
 
     async def update(
         self,
@@ -109,16 +102,9 @@ class AsyncSegments:
             summary=summary,
         )
         return await self._caller.send(
-            Call(
-                method="POST",
-                path=path(_ONE, dataset_id, document_id, segment_id),
-                json={"segment": segment},
-                read=_segment,
-            )
+            Call("POST", path(_ONE, dataset_id, document_id, segment_id), _segment, json={"segment": segment})
         )
 
     async def delete(self, dataset_id: str, document_id: str, segment_id: str) -> None:
         """Delete a segment. Raises `NotFoundError`, and `BadRequestError` while it is being indexed."""
-        await self._caller.send(
-            Call(method="DELETE", path=path(_ONE, dataset_id, document_id, segment_id), read=nothing)
-        )
+        await self._caller.send(Call("DELETE", path(_ONE, dataset_id, document_id, segment_id), nothing))

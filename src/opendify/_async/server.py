@@ -27,7 +27,7 @@ class AsyncServer:
         ...     return (await dify.server.info()).server_version
         """
         try:
-            return await self._caller.send(Call(method="GET", path="/", read=_info))
+            return await self._caller.send(Call("GET", "/", _info))
         except NotFoundError as error:
             if "x-version" not in error.headers:
                 raise

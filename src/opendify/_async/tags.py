@@ -35,7 +35,7 @@ class AsyncTags:
 
         async def ask(query: Query) -> Page[Tag]:
             try:
-                return await self._caller.send(Call(method="GET", path="/datasets/tags", read=_page))
+                return await self._caller.send(Call("GET", "/datasets/tags", _page))
             except BadRequestError as error:
                 raise _explained(error, "There are tags, and it cannot list them.") from None
 
@@ -46,42 +46,20 @@ class AsyncTags:
 
         Raises `BadRequestError` on Dify 1.12, although the tag is made.
         """
-        try:
-            return await self._caller.send(
-                Call(
-                    method="POST",
-                    path="/datasets/tags",
-                    json={"name": at_most(TAG_NAME, "name", name)},
-                    read=_tag,
-                )
-            )
-        except BadRequestError as error:
-            raise _explained(
-                error, "The tag is made: do not make it again. Its id is told where a dataset has it."
-            ) from None
+        done = "The tag is made: do not make it again. Its id is told where a dataset has it."
+        return await self._write("POST", {"name": at_most(TAG_NAME, "name", name)}, done)
 
     async def update(self, tag_id: str, *, name: str) -> Tag:
         """Give a tag another name, of up to 50 characters.
 
         Raises `NotFoundError`; on Dify 1.12 `BadRequestError`, although the tag has its new name.
         """
-        try:
-            return await self._caller.send(
-                Call(
-                    method="PATCH",
-                    path="/datasets/tags",
-                    json={"tag_id": tag_id, "name": at_most(TAG_NAME, "name", name)},
-                    read=_tag,
-                )
-            )
-        except BadRequestError as error:
-            raise _explained(error, "The tag has its new name.") from None
+        body = {"tag_id": tag_id, "name": at_most(TAG_NAME, "name", name)}
+        return await self._write("PATCH", body, "The tag has its new name.")
 
     async def delete(self, tag_id: str) -> None:
         """Delete a tag, and take it off all datasets. Raises `NotFoundError`."""
-        await self._caller.send(
-            Call(method="DELETE", path="/datasets/tags", json={"tag_id": tag_id}, read=nothing)
-        )
+        await self._caller.send(Call("DELETE", "/datasets/tags", nothing, json={"tag_id": tag_id}))
 
     async def bind(self, dataset_id: str, *, tag_ids: Sequence[str]) -> None:
         """Put tags on a dataset. Raises `NotFoundError`, and `BadRequestError` for no tags at all.
@@ -90,31 +68,25 @@ class AsyncTags:
         ...     await knowledge.tags.bind(dataset_id, tag_ids=[tag_id])
         ...     return [tag.name async for tag in knowledge.tags.of_dataset(dataset_id)]
         """
-        await self._caller.send(
-            Call(
-                method="POST",
-                path="/datasets/tags/binding",
-                json={"tag_ids": tag_ids, "target_id": dataset_id},
-                read=nothing,
-            )
-        )
+        body = {"tag_ids": tag_ids, "target_id": dataset_id}
+        await self._caller.send(Call("POST", "/datasets/tags/binding", nothing, json=body))
 
     async def unbind(self, dataset_id: str, *, tag_ids: Sequence[str]) -> None:
         """Take tags off a dataset, one after the other. Raises `NotFoundError`."""
         for tag_id in tag_ids:
             # Dify 1.12 takes `tag_id` alone, later ones rather `tag_ids`.
-            await self._caller.send(
-                Call(
-                    method="POST",
-                    path="/datasets/tags/unbinding",
-                    json={"tag_id": tag_id, "tag_ids": [tag_id], "target_id": dataset_id},
-                    read=nothing,
-                )
-            )
+            body = {"tag_id": tag_id, "tag_ids": [tag_id], "target_id": dataset_id}
+            await self._caller.send(Call("POST", "/datasets/tags/unbinding", nothing, json=body))
 
     def of_dataset(self, dataset_id: str) -> AsyncPages[Tag]:
         """The tags of one dataset; `binding_count` is not told. Raises `NotFoundError`."""
         return self._caller.pages(Listing(path("/datasets/{}/tags", dataset_id), {}, _page, whole))
+
+    async def _write(self, method: str, body: dict[str, str | None], done: str) -> Tag:
+        try:
+            return await self._caller.send(Call(method, "/datasets/tags", _tag, json=body))
+        except BadRequestError as error:
+            raise _explained(error, done) from None
 
 
 def _explained(error: BadRequestError, done: str) -> APIStatusError:

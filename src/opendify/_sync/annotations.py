@@ -43,30 +43,19 @@ class Annotations:
         ...     return (dify.annotations.create(question="When are you open?", answer="Always.")).id
         """
         return self._caller.send(
-            Call(
-                method="POST",
-                path="/apps/annotations",
-                json={"question": question, "answer": answer},
-                read=_annotation,
-            )
+            Call("POST", "/apps/annotations", _annotation, json={"question": question, "answer": answer})
         )
 
     def update(self, annotation_id: str, *, question: str, answer: str) -> Annotation:
         """Write question and answer anew. Raises `NotFoundError` for an annotation that is not there."""
+        where = path("/apps/annotations/{}", annotation_id)
         return self._caller.send(
-            Call(
-                method="PUT",
-                path=path("/apps/annotations/{}", annotation_id),
-                json={"question": question, "answer": answer},
-                read=_annotation,
-            )
+            Call("PUT", where, _annotation, json={"question": question, "answer": answer})
         )
 
     def delete(self, annotation_id: str) -> None:
         """Delete an annotation. Raises `NotFoundError` for one that is not there."""
-        self._caller.send(
-            Call(method="DELETE", path=path("/apps/annotations/{}", annotation_id), read=nothing)
-        )
+        self._caller.send(Call("DELETE", path("/apps/annotations/{}", annotation_id), nothing))
 
     def enable_reply(
         self, *, embedding_provider_name: str, embedding_model_name: str, score_threshold: float
@@ -100,9 +89,7 @@ class Annotations:
         )
 
     def _reply(self, action: AnnotationReplyAction, **settings: object) -> AnnotationReplyJob:
-        return self._caller.send(
-            Call(method="POST", path=path("/apps/annotation-reply/{}", action), json=settings, read=_job)
-        )
+        return self._caller.send(Call("POST", path("/apps/annotation-reply/{}", action), _job, json=settings))
 
     def reply_status(self, job_id: str, *, action: AnnotationReplyAction) -> AnnotationReplyJob:
         """How far `enable_reply` or `disable_reply` has come; `action` says which of the two it was.
@@ -110,11 +97,7 @@ class Annotations:
         Raises `BadRequestError` for a job that Dify does not know, or knows no more.
         """
         return self._caller.send(
-            Call(
-                method="GET",
-                path=path("/apps/annotation-reply/{}/status/{}", action, job_id),
-                read=_job,
-            )
+            Call("GET", path("/apps/annotation-reply/{}/status/{}", action, job_id), _job)
         )
 
     def wait(

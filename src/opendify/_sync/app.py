@@ -27,7 +27,7 @@ class App:
         >>> def kind(dify: Dify) -> str:
         ...     return (dify.app.info()).mode
         """
-        return self._caller.send(Call(method="GET", path="/info", read=_info))
+        return self._caller.send(Call("GET", "/info", _info))
 
     def parameters(self) -> AppParameters:
         """What the app asks for before a conversation, what is switched on, and which files it takes.
@@ -39,15 +39,15 @@ class App:
         ...     form = (dify.app.parameters()).user_input_form
         ...     return [field.variable for field in form if field.required]
         """
-        return self._caller.send(Call(method="GET", path="/parameters", read=_parameters))
+        return self._caller.send(Call("GET", "/parameters", _parameters))
 
     def meta(self) -> AppMeta:
         """The icons of the app's tools."""
-        return self._caller.send(Call(method="GET", path="/meta", read=_meta))
+        return self._caller.send(Call("GET", "/meta", _meta))
 
     def site(self) -> AppSite:
         """How the app's own web page looks: title, icon, colours, texts.
 
         Raises `PermissionDeniedError` for an app without one.
         """
-        return self._caller.send(Call(method="GET", path="/site", read=_site))
+        return self._caller.send(Call("GET", "/site", _site))

@@ -49,34 +49,18 @@ class ChildChunks:
 
         Raises `NotFoundError`, and `BadRequestError` where the embedding model fails.
         """
-        return self._caller.send(
-            Call(
-                method="POST",
-                path=path(_ALL, dataset_id, document_id, segment_id),
-                json={"content": content},
-                read=_child_chunk,
-            )
-        )
+        where = path(_ALL, dataset_id, document_id, segment_id)
+        return self._caller.send(Call("POST", where, _child_chunk, json={"content": content}))
 
     def update(
         self, dataset_id: str, document_id: str, segment_id: str, child_chunk_id: str, *, content: str
     ) -> ChildChunk:
         """Write a child chunk anew. Raises `NotFoundError`, and `BadRequestError` as `create`."""
-        return self._caller.send(
-            Call(
-                method="PATCH",
-                path=path(_ONE, dataset_id, document_id, segment_id, child_chunk_id),
-                json={"content": content},
-                read=_child_chunk,
-            )
-        )
+        where = path(_ONE, dataset_id, document_id, segment_id, child_chunk_id)
+        return self._caller.send(Call("PATCH", where, _child_chunk, json={"content": content}))
 
     def delete(self, dataset_id: str, document_id: str, segment_id: str, child_chunk_id: str) -> None:
         """Delete a child chunk. Raises `NotFoundError`."""
         self._caller.send(
-            Call(
-                method="DELETE",
-                path=path(_ONE, dataset_id, document_id, segment_id, child_chunk_id),
-                read=nothing,
-            )
+            Call("DELETE", path(_ONE, dataset_id, document_id, segment_id, child_chunk_id), nothing)
         )

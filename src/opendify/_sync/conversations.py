@@ -62,10 +62,10 @@ class Conversations:
         """
         return self._caller.send(
             Call(
-                method="POST",
-                path=path("/conversations/{}/name", conversation_id),
+                "POST",
+                path("/conversations/{}/name", conversation_id),
+                _conversation,
                 json=given(name=name, auto_generate=auto_generate, user=self._caller.named(user)),
-                read=_conversation,
             )
         )
 
@@ -74,14 +74,8 @@ class Conversations:
 
         Dify 1.12.1 says nothing of one that is not there, or that is another user's.
         """
-        self._caller.send(
-            Call(
-                method="DELETE",
-                path=path("/conversations/{}", conversation_id),
-                json={"user": self._caller.named(user)},
-                read=nothing,
-            )
-        )
+        where = path("/conversations/{}", conversation_id)
+        self._caller.send(Call("DELETE", where, nothing, json={"user": self._caller.named(user)}))
 
     def variables(
         self,
@@ -119,11 +113,7 @@ class Conversations:
         Raises `BadRequestError` for a value of another type, `NotFoundError` for a variable or conversation
         that is not there.
         """
+        where = path("/conversations/{}/variables/{}", conversation_id, variable_id)
         return self._caller.send(
-            Call(
-                method="PUT",
-                path=path("/conversations/{}/variables/{}", conversation_id, variable_id),
-                json={"value": value, "user": self._caller.named(user)},
-                read=_variable,
-            )
+            Call("PUT", where, _variable, json={"value": value, "user": self._caller.named(user)})
         )

@@ -89,8 +89,9 @@ class Datasets:
         """
         return self._caller.send(
             Call(
-                method="POST",
-                path="/datasets",
+                "POST",
+                "/datasets",
+                _dataset,
                 json=given(
                     name=at_most(DATASET_NAME, "name", name),
                     description=description,
@@ -104,13 +105,12 @@ class Datasets:
                     external_knowledge_api_id=external_knowledge_api_id,
                     external_knowledge_id=external_knowledge_id,
                 ),
-                read=_dataset,
             )
         )
 
     def get(self, dataset_id: str) -> Dataset:
         """One dataset. Raises `NotFoundError`, and `PermissionDeniedError` where it is another's own."""
-        return self._caller.send(Call(method="GET", path=path("/datasets/{}", dataset_id), read=_dataset))
+        return self._caller.send(Call("GET", path("/datasets/{}", dataset_id), _dataset))
 
     def update(
         self,
@@ -137,8 +137,9 @@ class Datasets:
         """
         return self._caller.send(
             Call(
-                method="PATCH",
-                path=path("/datasets/{}", dataset_id),
+                "PATCH",
+                path("/datasets/{}", dataset_id),
+                _dataset,
                 json=given(
                     name=at_most(DATASET_NAME, "name", name),
                     description=description,
@@ -152,7 +153,6 @@ class Datasets:
                     external_knowledge_api_id=external_knowledge_api_id,
                     external_knowledge_id=external_knowledge_id,
                 ),
-                read=_dataset,
             )
         )
 
@@ -161,7 +161,7 @@ class Datasets:
 
         Raises `NotFoundError`, and `ConflictError` where an app uses it (Dify 1.12 deletes it all the same).
         """
-        self._caller.send(Call(method="DELETE", path=path("/datasets/{}", dataset_id), read=nothing))
+        self._caller.send(Call("DELETE", path("/datasets/{}", dataset_id), nothing))
 
     def retrieve(
         self,
@@ -187,14 +187,14 @@ class Datasets:
         """
         return self._caller.send(
             Call(
-                method="POST",
-                path=path("/datasets/{}/retrieve", dataset_id),
+                "POST",
+                path("/datasets/{}/retrieve", dataset_id),
+                _retrieval,
                 json=given(
                     query=at_most(QUERY, "query", query),
                     retrieval_model=complete(retrieval_model),
                     external_retrieval_model=external_retrieval_model,
                     attachment_ids=attachment_ids,
                 ),
-                read=_retrieval,
             )
         )

@@ -54,6 +54,9 @@ _page = read_page(Document)
 _statuses = read_page(IndexingStatus)
 _link = read_as(dict[str, str])
 
+_ALL = "/datasets/{}/documents"
+_ONE = "/datasets/{}/documents/{}"
+
 
 class Documents:
     """The documents of datasets.
@@ -81,19 +84,14 @@ class Documents:
         ...     return [document.name for document in knowledge.documents.list(dataset_id)]
         """
         query = {"keyword": keyword, "status": status, "limit": page_size(limit)}
-        return self._caller.pages(Listing(path("/datasets/{}/documents", dataset_id), query, _page, numbered))
+        return self._caller.pages(Listing(path(_ALL, dataset_id), query, _page, numbered))
 
     def get(
         self, dataset_id: str, document_id: str, *, metadata: Literal["all", "only", "without"] | None = None
     ) -> DocumentDetail:
         """All of one document, its metadata "only", or all "without" that. Raises `NotFoundError`."""
         return self._caller.send(
-            Call(
-                method="GET",
-                path=path("/datasets/{}/documents/{}", dataset_id, document_id),
-                query={"metadata": metadata},
-                read=_detail,
-            )
+            Call("GET", path(_ONE, dataset_id, document_id), _detail, query={"metadata": metadata})
         )
 
     def create_by_text(
@@ -126,24 +124,20 @@ class Documents:
         ...     taken = knowledge.documents.create_by_text(dataset_id, name="a.md", text="# Holidays")
         ...     knowledge.documents.wait(dataset_id, taken.batch)
         """
-        settings = _settings(
-            indexing_technique,
-            process_rule,
-            doc_form,
-            doc_language,
-            retrieval_model,
-            embedding_model,
-            embedding_model_provider,
-            original_document_id,
+        document = given(
+            name=name,
+            text=text,
+            indexing_technique=indexing_technique,
+            process_rule=process_rule,
+            doc_form=doc_form,
+            doc_language=doc_language,
+            retrieval_model=complete(retrieval_model),
+            embedding_model=embedding_model,
+            embedding_model_provider=embedding_model_provider,
+            original_document_id=original_document_id,
         )
-        return self._caller.send(
-            Call(
-                method="POST",
-                path=path("/datasets/{}/document/create-by-text", dataset_id),
-                json={"name": name, "text": text, **settings},
-                read=_batch,
-            )
-        )
+        where = path("/datasets/{}/document/create-by-text", dataset_id)
+        return self._caller.send(Call("POST", where, _batch, json=document))
 
     def create_by_file(
         self,
@@ -175,20 +169,19 @@ class Documents:
         ...     taken = knowledge.documents.create_by_file(dataset_id, document)
         ...     knowledge.documents.wait(dataset_id, taken.batch)
         """
+        settings = given(
+            indexing_technique=indexing_technique,
+            process_rule=process_rule,
+            doc_form=doc_form,
+            doc_language=doc_language,
+            retrieval_model=complete(retrieval_model),
+            embedding_model=embedding_model,
+            embedding_model_provider=embedding_model_provider,
+            original_document_id=original_document_id,
+        )
         part = file_part(file, name, mime_type, on_progress)
-        settings = _settings(
-            indexing_technique,
-            process_rule,
-            doc_form,
-            doc_language,
-            retrieval_model,
-            embedding_model,
-            embedding_model_provider,
-            original_document_id,
-        )
-        return self._send_file(
-            "POST", path("/datasets/{}/document/create-by-file", dataset_id), part, settings
-        )
+        where = path("/datasets/{}/document/create-by-file", dataset_id)
+        return self._send_file("POST", where, part, settings)
 
     def update_by_text(
         self,
@@ -212,15 +205,9 @@ class Documents:
         """
         if text is not None and name is None:
             raise ValueError("Dify takes a new text only together with a name: pass the document's.")
-        settings = _settings(None, process_rule, doc_form, doc_language, retrieval_model)
-        return self._caller.send(
-            Call(
-                method="POST",
-                path=path("/datasets/{}/documents/{}/update-by-text", dataset_id, document_id),
-                json=given(name=name, text=text, **settings),
-                read=_batch,
-            )
-        )
+        settings = _cutting(process_rule, doc_form, doc_language, retrieval_model)
+        where = path(_ONE + "/update-by-text", dataset_id, document_id)
+        return self._caller.send(Call("POST", where, _batch, json=given(name=name, text=text, **settings)))
 
     def update_by_file(
         self,
@@ -243,9 +230,9 @@ class Documents:
         """
         return self._update(
             "POST",
-            path("/datasets/{}/documents/{}/update-by-file", dataset_id, document_id),
+            path(_ONE + "/update-by-file", dataset_id, document_id),
             file_part(file, name, mime_type, on_progress),
-            _settings(None, process_rule, doc_form, doc_language, retrieval_model),
+            _cutting(process_rule, doc_form, doc_language, retrieval_model),
         )
 
     def update(
@@ -269,33 +256,21 @@ class Documents:
         """
         return self._update(
             "PATCH",
-            path("/datasets/{}/documents/{}", dataset_id, document_id),
+            path(_ONE, dataset_id, document_id),
             file_part(file, name, mime_type, on_progress),
-            _settings(None, process_rule, doc_form, doc_language, retrieval_model),
+            _cutting(process_rule, doc_form, doc_language, retrieval_model),
         )
 
     def delete(self, dataset_id: str, document_id: str) -> None:
         """Delete a document. Raises `NotFoundError`, and `PermissionDeniedError` for an archived one."""
-        self._caller.send(
-            Call(
-                method="DELETE",
-                path=path("/datasets/{}/documents/{}", dataset_id, document_id),
-                read=nothing,
-            )
-        )
+        self._caller.send(Call("DELETE", path(_ONE, dataset_id, document_id), nothing))
 
     def indexing_status(self, dataset_id: str, batch: str) -> _Statuses:
         """How far the documents of a batch are. `batch` is what `create_by_text` and the like give.
 
         Raises `NotFoundError` for a batch that is not there; a document's id is none.
         """
-        page = self._caller.send(
-            Call(
-                method="GET",
-                path=path("/datasets/{}/documents/{}/indexing-status", dataset_id, batch),
-                read=_statuses,
-            )
-        )
+        page = self._caller.send(Call("GET", path(_ONE + "/indexing-status", dataset_id, batch), _statuses))
         return page.data
 
     def wait(
@@ -338,14 +313,8 @@ class Documents:
         An archived document is not found and cannot be changed. Raises `NotFoundError`, and
         `BadRequestError` for a document that is not indexed yet.
         """
-        self._caller.send(
-            Call(
-                method="PATCH",
-                path=path("/datasets/{}/documents/status/{}", dataset_id, action),
-                json={"document_ids": document_ids},
-                read=nothing,
-            )
-        )
+        where = path(_ALL + "/status/{}", dataset_id, action)
+        self._caller.send(Call("PATCH", where, nothing, json={"document_ids": document_ids}))
 
     def download(self, dataset_id: str, document_id: str) -> Download:
         """The file that a document was made from, to save or to read (Dify 1.16).
@@ -356,22 +325,12 @@ class Documents:
         ...     knowledge.documents.download(dataset_id, document_id).save(folder / "document.txt")
         """
         return self._caller.download(
-            FileCall(
-                method="GET",
-                path=path("/datasets/{}/documents/{}/download", dataset_id, document_id),
-                link=_url,
-            )
+            FileCall("GET", path(_ONE + "/download", dataset_id, document_id), link=_url)
         )
 
     def download_url(self, dataset_id: str, document_id: str) -> str:
         """Where the file of `download` is: a signed address that is good for some minutes (Dify 1.16)."""
-        return self._caller.send(
-            Call(
-                method="GET",
-                path=path("/datasets/{}/documents/{}/download", dataset_id, document_id),
-                read=_url,
-            )
-        )
+        return self._caller.send(Call("GET", path(_ONE + "/download", dataset_id, document_id), _url))
 
     def download_zip(self, dataset_id: str, *, document_ids: Sequence[str]) -> Download:
         """The files of up to 100 documents in one ZIP archive, to save or to read (Dify 1.16).
@@ -380,8 +339,8 @@ class Documents:
         """
         return self._caller.download(
             FileCall(
-                method="POST",
-                path=path("/datasets/{}/documents/download-zip", dataset_id),
+                "POST",
+                path(_ALL + "/download-zip", dataset_id),
                 json={"document_ids": a_hundred("document_ids", document_ids)},
             )
         )
@@ -395,33 +354,25 @@ class Documents:
     ) -> DocumentBatch:
         form = Form({"data": encode_json(settings).decode()}, part)
         try:
-            return self._caller.send(Call(method=method, path=where, form=form, read=_batch))
+            return self._caller.send(Call(method, where, _batch, form=form))
         except BadRequestError as error:
             if error.message:
                 raise
             raise retold(error, _refused(part)) from None
 
 
-def _settings(
-    indexing_technique: IndexingTechnique | None,
+def _cutting(
     process_rule: ProcessRule | None,
     doc_form: DocForm | None,
     doc_language: str | None,
     retrieval_model: RetrievalModel | None,
-    embedding_model: str | None = None,
-    embedding_model_provider: str | None = None,
-    original_document_id: str | None = None,
 ) -> dict[str, object]:
-    """What a document by text has beside its name and text, and one by file in its part `data`."""
+    """The settings of a document that is there."""
     return given(
-        indexing_technique=indexing_technique,
         process_rule=process_rule,
         doc_form=doc_form,
         doc_language=doc_language,
         retrieval_model=complete(retrieval_model),
-        embedding_model=embedding_model,
-        embedding_model_provider=embedding_model_provider,
-        original_document_id=original_document_id,
     )
 
 

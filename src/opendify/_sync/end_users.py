@@ -26,4 +26,4 @@ class EndUsers:
         >>> def who(dify: Dify, end_user_id: str) -> str | None:
         ...     return (dify.end_users.get(end_user_id)).external_user_id
         """
-        return self._caller.send(Call(method="GET", path=path("/end-users/{}", end_user_id), read=_end_user))
+        return self._caller.send(Call("GET", path("/end-users/{}", end_user_id), _end_user))

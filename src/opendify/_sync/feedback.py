@@ -38,10 +38,10 @@ class Feedbacks:
         """
         self._caller.send(
             Call(
-                method="POST",
-                path=path("/messages/{}/feedbacks", message_id),
+                "POST",
+                path("/messages/{}/feedbacks", message_id),
+                nothing,
                 json={"rating": rating, "user": self._caller.named(user), **given(content=content)},
-                read=nothing,
             )
         )
 

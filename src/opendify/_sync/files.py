@@ -46,12 +46,7 @@ class Files:
         """
         part = file_part(file, name, mime_type, on_progress)
         return self._caller.send(
-            Call(
-                method="POST",
-                path="/files/upload",
-                form=Form({"user": self._caller.named(user)}, part),
-                read=_uploaded,
-            )
+            Call("POST", "/files/upload", _uploaded, form=Form({"user": self._caller.named(user)}, part))
         )
 
     def preview(self, file_id: str, *, as_attachment: bool = False, user: str | None = None) -> Download:
@@ -68,8 +63,8 @@ class Files:
         """
         return self._caller.download(
             FileCall(
-                method="GET",
-                path=path("/files/{}/preview", file_id),
+                "GET",
+                path("/files/{}/preview", file_id),
                 # Dify takes any value of as_attachment for a yes, "false" too.
                 query={"as_attachment": as_attachment or None, "user": user or self._caller.user},
             )

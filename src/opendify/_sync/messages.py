@@ -55,12 +55,6 @@ class Messages:
         >>> def next_questions(dify: Dify, message_id: str) -> list[str]:
         ...     return dify.messages.suggested(message_id, user="ada")
         """
-        told = self._caller.send(
-            Call(
-                method="GET",
-                path=path("/messages/{}/suggested", message_id),
-                query={"user": self._caller.named(user)},
-                read=_questions,
-            )
-        )
+        where = path("/messages/{}/suggested", message_id)
+        told = self._caller.send(Call("GET", where, _questions, query={"user": self._caller.named(user)}))
         return told.data

@@ -44,34 +44,17 @@ class Metadata:
         Raises `NotFoundError`, and `BadRequestError` where the dataset has a field of this name.
         """
         return self._caller.send(
-            Call(
-                method="POST",
-                path=path("/datasets/{}/metadata", dataset_id),
-                json={"type": type, "name": name},
-                read=_field,
-            )
+            Call("POST", path("/datasets/{}/metadata", dataset_id), _field, json={"type": type, "name": name})
         )
 
     def update(self, dataset_id: str, metadata_id: str, *, name: str) -> MetadataField:
         """Give a field another name. Raises `NotFoundError`, and `BadRequestError` where it is taken."""
-        return self._caller.send(
-            Call(
-                method="PATCH",
-                path=path("/datasets/{}/metadata/{}", dataset_id, metadata_id),
-                json={"name": name},
-                read=_field,
-            )
-        )
+        where = path("/datasets/{}/metadata/{}", dataset_id, metadata_id)
+        return self._caller.send(Call("PATCH", where, _field, json={"name": name}))
 
     def delete(self, dataset_id: str, metadata_id: str) -> None:
         """Delete a field, and all that documents have in it. Raises `NotFoundError`."""
-        self._caller.send(
-            Call(
-                method="DELETE",
-                path=path("/datasets/{}/metadata/{}", dataset_id, metadata_id),
-                read=nothing,
-            )
-        )
+        self._caller.send(Call("DELETE", path("/datasets/{}/metadata/{}", dataset_id, metadata_id), nothing))
 
     def built_in(self, dataset_id: str) -> Pages[MetadataField]:
         """The fields that Dify itself fills in where they are switched on. They have no `id`."""
@@ -101,21 +84,10 @@ class Metadata:
         ...     operation: MetadataOperation = {"document_id": document_id, "metadata_list": [author]}
         ...     knowledge.metadata.update_documents(dataset_id, operation_data=[operation])
         """
-        self._caller.send(
-            Call(
-                method="POST",
-                path=path("/datasets/{}/documents/metadata", dataset_id),
-                json={"operation_data": operation_data},
-                read=nothing,
-            )
-        )
+        where = path("/datasets/{}/documents/metadata", dataset_id)
+        self._caller.send(Call("POST", where, nothing, json={"operation_data": operation_data}))
 
     def _switch(self, dataset_id: str, action: str) -> None:
         self._caller.send(
-            Call(
-                method="POST",
-                path=path("/datasets/{}/metadata/built-in/{}", dataset_id, action),
-                json={},
-                read=nothing,
-            )
+            Call("POST", path("/datasets/{}/metadata/built-in/{}", dataset_id, action), nothing, json={})
         )

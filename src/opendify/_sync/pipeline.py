@@ -61,9 +61,7 @@ class Pipeline:
         Parameters and errors are those of `Dify.files.upload`.
         """
         part = file_part(file, name, mime_type, on_progress)
-        return self._caller.send(
-            Call(method="POST", path="/datasets/pipeline/file-upload", form=Form({}, part), read=_file)
-        )
+        return self._caller.send(Call("POST", "/datasets/pipeline/file-upload", _file, form=Form({}, part)))
 
     def datasource_plugins(self, dataset_id: str, *, is_published: bool = True) -> Pages[DatasourcePlugin]:
         """The nodes by which documents come into a pipeline, of the published version or of the draft.
@@ -97,8 +95,8 @@ class Pipeline:
         """
         return self._caller.stream(
             EventsCall(
-                method="POST",
-                path=path("/datasets/{}/pipeline/datasource/nodes/{}/run", dataset_id, node_id),
+                "POST",
+                path("/datasets/{}/pipeline/datasource/nodes/{}/run", dataset_id, node_id),
                 json=given(
                     inputs=inputs or {},
                     datasource_type=datasource_type,
@@ -131,12 +129,12 @@ class Pipeline:
         """
         return self._caller.send(
             Call(
-                method="POST",
-                path=path(_RUN, dataset_id),
+                "POST",
+                path(_RUN, dataset_id),
+                _run,
                 json=_asked(
                     inputs, datasource_type, datasource_info_list, start_node_id, is_published, "blocking"
                 ),
-                read=_run,
             )
         )
 
@@ -156,8 +154,8 @@ class Pipeline:
         """
         return self._caller.stream(
             EventsCall(
-                method="POST",
-                path=path(_RUN, dataset_id),
+                "POST",
+                path(_RUN, dataset_id),
                 json=_asked(
                     inputs, datasource_type, datasource_info_list, start_node_id, is_published, "streaming"
                 ),

@@ -63,20 +63,13 @@ class Segments:
         ...     return segment.id
         """
         page = self._caller.send(
-            Call(
-                method="POST",
-                path=path(_ALL, dataset_id, document_id),
-                json={"segments": segments},
-                read=_page,
-            )
+            Call("POST", path(_ALL, dataset_id, document_id), _page, json={"segments": segments})
         )
         return page.data
 
     def get(self, dataset_id: str, document_id: str, segment_id: str) -> Segment:
         """One segment. Raises `NotFoundError`."""
-        return self._caller.send(
-            Call(method="GET", path=path(_ONE, dataset_id, document_id, segment_id), read=_segment)
-        )
+        return self._caller.send(Call("GET", path(_ONE, dataset_id, document_id, segment_id), _segment))
 
     def update(
         self,
@@ -110,16 +103,9 @@ class Segments:
             summary=summary,
         )
         return self._caller.send(
-            Call(
-                method="POST",
-                path=path(_ONE, dataset_id, document_id, segment_id),
-                json={"segment": segment},
-                read=_segment,
-            )
+            Call("POST", path(_ONE, dataset_id, document_id, segment_id), _segment, json={"segment": segment})
         )
 
     def delete(self, dataset_id: str, document_id: str, segment_id: str) -> None:
         """Delete a segment. Raises `NotFoundError`, and `BadRequestError` while it is being indexed."""
-        self._caller.send(
-            Call(method="DELETE", path=path(_ONE, dataset_id, document_id, segment_id), read=nothing)
-        )
+        self._caller.send(Call("DELETE", path(_ONE, dataset_id, document_id, segment_id), nothing))

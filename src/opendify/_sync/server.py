@@ -28,7 +28,7 @@ class Server:
         ...     return (dify.server.info()).server_version
         """
         try:
-            return self._caller.send(Call(method="GET", path="/", read=_info))
+            return self._caller.send(Call("GET", "/", _info))
         except NotFoundError as error:
             if "x-version" not in error.headers:
                 raise
