@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from opendify import (
 from opendify.types import HumanInputAnswer, HumanInputForm
 
 from .conftest import Connect, follow
-from .wire_server import Answer, Close, Pause, WireServer, answer, event, events
+from .wire_server import Answer, Close, Pause, WaitForClient, WireServer, answer, event, events
 
 RUN = "fb47b2e6-5e43-4f90-be01-d5c5a088d156"
 TOKEN = "token-that-opens-the-form"
@@ -129,6 +130,28 @@ async def test_a_function_answers_all_forms_and_the_reply_is_that_of_the_end(con
     assert (reply.status, reply.outputs, reply.paused) == ("succeeded", {"result": "Bonjour"}, None)
     answers = [from_json(request.body) for request in server.requests if "/form/" in request.path]
     assert [one["inputs"]["comment"] for one in answers] == ["Fine, One.", "Fine, Two.", "Fine, Three."]
+
+
+async def test_no_connection_is_held_while_a_person_takes_their_time(connect: Connect) -> None:
+    opened = started() + asked(form())
+    said = [
+        events(opened, WaitForClient(), **NEW),
+        waiting(opened, filled(), finished()),
+        DONE,
+    ]
+    with WireServer(*said) as server:
+        closed: list[bool] = []
+
+        def fill_in(one: HumanInputForm) -> HumanInputAnswer:
+            closed.append(server.closed_by_client.wait(10))
+            return HumanInputAnswer(action="approve")
+
+        async def fill_in_later(one: HumanInputForm) -> HumanInputAnswer:
+            return await asyncio.to_thread(fill_in, one)
+
+        ask = fill_in if connect.__name__ == "sync" else fill_in_later
+        reply = await connect(server).workflows.run(human_input=ask)
+    assert (reply.status, closed) == ("succeeded", [True])
 
 
 async def test_the_stream_of_a_run_that_was_answered_goes_on_as_one(connect: Connect) -> None:

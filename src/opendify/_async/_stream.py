@@ -339,5 +339,6 @@ class AsyncStream(Generic[E, R]):
         """Have a form filled in. It is submitted when we listen to the run again: nothing is missed."""
         if form.form_token is None:
             raise FormElsewhereError(node_title=form.node_title, workflow_run_id=self._memory.run_id)
+        await self.response.aclose()  # people take hours: no connection is held meanwhile
         self._answer = form, way_back.submit(form.form_token, await ask(form))
         await self._reenter(way_back)
