@@ -44,6 +44,7 @@ __all__ = [
     "encode_json",
     "frame",
     "given",
+    "header_fields",
     "nothing",
     "path",
     "query_string",
@@ -114,7 +115,7 @@ class FilePart:
 
     filename: str
     mime_type: str
-    content: bytes | Iterable[bytes] | AsyncIterable[bytes]
+    content: bytes | Iterable[bytes] | AsyncIterable[bytes] = field(repr=False)
     size: int | None
     again: bool
     name: str = "file"
@@ -125,7 +126,7 @@ class FilePart:
 class Form:
     """A multipart form: text fields, then a file. A field may hold JSON, as Dify's `data` part does."""
 
-    fields: Mapping[str, str]
+    fields: Mapping[str, str] = field(repr=False)
     file: FilePart | None = None
 
 
@@ -136,7 +137,7 @@ class Operation:
     method: str
     path: str
     _: KW_ONLY
-    query: Mapping[str, QueryValue] = field(default_factory=dict[str, QueryValue])
+    query: Mapping[str, QueryValue] = field(default_factory=dict[str, QueryValue], repr=False)
     json: object = field(default=None, repr=False)
     form: Form | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -227,6 +228,19 @@ def given(**fields: object) -> dict[str, object]:
     {'user': 'ada'}
     """
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def header_fields(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with their names in lower case, so that one that the user gives takes the place of ours.
+
+    Raises `ValueError` for what HTTP cannot carry.
+    """
+    for name, value in headers.items():
+        if not all(text.isascii() and text.isprintable() for text in (name, value)):
+            raise ValueError(
+                f"The header {name!r} holds what HTTP cannot carry: ASCII without line ends it is."
+            )
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def encode_json(value: object) -> bytes:

@@ -275,6 +275,9 @@ def _translated(error: Exception, request: AsyncRequest) -> APIConnectionError:
     if isinstance(error, aiohttp.ClientResponseError):
         # Its repr has the headers of the request, and its text the bytes that are wrong.
         return broken(request.address, "what came is no HTTP", None)
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        # Its text may be the head of an answer, as far as that came.
+        return broken(request.address, "the server closed it without an answer", None)
     if isinstance(error, _NOT_SENT):
         return no_connection(request.address, said, cause)
     return broken(request.address, said, cause)

@@ -82,6 +82,7 @@ def test_a_number_of_seconds_is_the_silence_that_is_borne() -> None:
         ({"max_retries": -1}, "0 or more"),
         ({"base_url": "dify.example.com"}, "must be a URL"),
         ({"api_key": "app-a b"}, "API key"),
+        ({"headers": {"X-Key": "a\nb"}}, "header 'X-Key' holds"),
     ],
 )
 @pytest.mark.parametrize("kind", [Dify, AsyncDify, Knowledge, AsyncKnowledge])
@@ -133,6 +134,12 @@ async def test_a_call_that_cannot_be_meant_is_refused_before_it_is_sent(connect:
             await dify.request("GET", "info")
         with pytest.raises(ValueError, match="not both"):
             await dify.request("POST", "/a", json={}, form={"a": "b"})
+        with pytest.raises(ValueError, match="put all of it into query"):
+            await dify.request("GET", "/a?b=c", query={"d": "e"})
+        for value in ("secret\r\nX: 1", "sécret"):
+            with pytest.raises(ValueError, match="header 'X-Key' holds what HTTP cannot carry") as refused:
+                await dify.request("GET", "/a", headers={"X-Key": value})
+            assert "cret" not in str(refused.value)
     assert server.requests == []
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import quote
 
-from .._call import Form, Operation, QueryValue, Reply, Timeout, api_url
+from .._call import Form, Operation, QueryValue, Reply, Timeout, api_url, header_fields
 from .._errors import shown
 from .._sse import MAX_EVENT_BYTES
 from .._watch import Hooks, RequestInfo, ResponseInfo
@@ -87,7 +87,7 @@ class _AsyncClient:
             timeout=Timeout.of(timeout),
             max_retries=_checked_retries(max_retries),
             max_event_bytes=max_event_bytes,
-            headers=dict(headers or {}),
+            headers=header_fields(headers or {}),
             hooks=Hooks(on_request, on_response),
         )
 
@@ -128,7 +128,7 @@ class _AsyncClient:
             user=old.user if user is None else user,
             timeout=old.timeout if timeout is None else Timeout.of(timeout),
             max_retries=old.max_retries if max_retries is None else _checked_retries(max_retries),
-            headers=old.headers if headers is None else {**old.headers, **headers},
+            headers=old.headers if headers is None else {**old.headers, **header_fields(headers)},
             max_event_bytes=old.max_event_bytes if max_event_bytes is None else max_event_bytes,
         )
         return copy
@@ -157,6 +157,8 @@ class _AsyncClient:
             raise ValueError(f"path must begin with a slash, as in /workflows/logs; it is {shown(path)!r}.")
         if json is not None and (form is not None or file is not None):
             raise ValueError("A body is json or a form, not both.")
+        if "?" in path and query:
+            raise ValueError("path has a query of its own: put all of it into query.")
         part = None if file is None else await async_file_part(file)
         return await self._caller.reply(
             Operation(
@@ -165,7 +167,7 @@ class _AsyncClient:
                 query=query or {},
                 json=json,
                 form=None if form is None and part is None else Form(form or {}, part),
-                headers={name.lower(): value for name, value in (headers or {}).items()},
+                headers=header_fields(headers or {}),
             )
         )
 

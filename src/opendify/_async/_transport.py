@@ -22,7 +22,7 @@ class AsyncRequest:
     """One HTTP request, complete: `url` and `headers` are sent as they are."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     content: bytes | AsyncIterable[bytes] | None = field(repr=False)
     timeout: Timeout

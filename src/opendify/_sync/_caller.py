@@ -66,10 +66,8 @@ class Caller:
     _common: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Names in lower case, here and below, so that one that the user gives takes the place of ours.
-        common = {"authorization": f"Bearer {self.api_key}", "user-agent": _user_agent()}
-        common.update((name.lower(), value) for name, value in self.headers.items())
-        object.__setattr__(self, "_common", common)
+        ours = {"authorization": f"Bearer {self.api_key}", "user-agent": _user_agent()}
+        object.__setattr__(self, "_common", {**ours, **self.headers})
 
     def named(self, user: str | None) -> str:
         """The end user of this call, or the client's own."""

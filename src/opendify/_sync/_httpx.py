@@ -78,7 +78,7 @@ class HttpxTransport:
         """A transport over a client that you have made, and close yourself.
 
         It is used as it is, with its headers, cookies, limits, redirects and hooks; only timeouts are given
-        with each request.
+        with each request. An `auth` of its own must leave `Authorization` alone: there stands the app's key.
         """
         if not isinstance(http_client, httpx2.Client):  # pyright: ignore[reportUnnecessaryIsInstance] a type is no proof
             kind = type(http_client)

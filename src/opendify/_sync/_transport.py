@@ -23,7 +23,7 @@ class Request:
     """One HTTP request, complete: `url` and `headers` are sent as they are."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     content: bytes | Iterable[bytes] | None = field(repr=False)
     timeout: Timeout
