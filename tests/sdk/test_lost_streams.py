@@ -147,6 +147,20 @@ async def test_a_dify_without_events_is_not_asked_and_the_error_names_the_run(co
     assert f"Run {CHATFLOW.id} goes on at Dify: workflows.get" in str(failure)
 
 
+async def test_an_app_without_runs_is_not_come_back_to_and_the_error_names_the_conversation(
+    connect: Connect,
+) -> None:
+    names = {"task_id": "t", "conversation_id": "c", "message_id": "m", "created_at": 1}
+    said = events(event(event="message", **names, id="m", answer="Half"), RESET, end=False, **NEW)
+    with WireServer(said) as server:
+        _, failure = await follow(connect(server).chat.stream(query="Hi"))
+        assert len(server.requests) == 1
+    assert isinstance(failure, TruncatedStreamError)
+    assert (failure.task_id, failure.conversation_id, failure.message_id) == ("t", "c", "m")
+    assert failure.workflow_run_id is None
+    assert "messages.list" in str(failure)
+
+
 async def test_a_dify_that_does_not_know_the_run_any_more_is_told_with_the_runs_name(
     connect: Connect,
 ) -> None:
