@@ -34,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(kb, name="kb")
@@ -174,7 +175,10 @@ def run_workflow(
     given: Annotated[
         list[str] | None,
         typer.Option(
-            "--input", help="NAME=VALUE, once for each input; NAME=@PATH sends a file.", metavar="NAME=VALUE"
+            "--input",
+            help="An input and its value, once for each; a value @PATH is what the file holds, "
+            "and for an input that takes files the file itself.",
+            metavar="NAME=VALUE",
         ),
     ] = None,
     user: Annotated[str, typer.Option(help="The end user to be, for Dify.")] = "opendify-cli",
@@ -186,9 +190,9 @@ def run_workflow(
 ) -> None:
     """Run a workflow, and show its nodes while they work.
 
-    What it gives is printed to the output, its nodes beside it. A form that it waits for is asked in the
-    terminal. Ctrl-C stops the run in Dify, too.
-    The exit code is 1 if the run fails.
+    Its outputs are printed to stdout, its nodes to stderr. A form that it waits for is asked in the
+    terminal. Ctrl-C stops the run in Dify, too. The exit code is 1 if the run fails, or waits for a person
+    where nobody can be asked.
 
     For example: opendify run summary --input text=@notes.txt --input language=English
     """

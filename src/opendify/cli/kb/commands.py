@@ -63,11 +63,16 @@ def push_folder(
     dataset: Annotated[str, typer.Option(help="Name or id of the dataset; a new name makes one.")],
     include: Annotated[
         list[str] | None,
-        typer.Option(help="Files to push, as '*.md' or 'guide/*'; by default all that Dify can read."),
+        typer.Option(help="Files to push, as `*.md` or `guide/*`; by default all that Dify can read."),
     ] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Files not to push.")] = None,
     delete: Annotated[
-        bool, typer.Option("--prune", help="Delete documents that were pushed and whose files are gone.")
+        bool,
+        typer.Option(
+            "--prune",
+            help="Delete documents that were pushed from here and whose files are gone. Files that are only "
+            "left out this time keep theirs.",
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     jobs: Annotated[int, typer.Option(help="Files on their way at once.", min=1, max=32)] = 4,
@@ -80,16 +85,16 @@ def push_folder(
     ] = "high_quality",
     state: Annotated[
         Path | None,
-        typer.Option(help=f"Where it is kept what was pushed; by default DIR/{STATE_FILE}."),
+        typer.Option(help=f"File that remembers what was pushed; by default DIR/{STATE_FILE}."),
     ] = None,
     env_file: EnvFile = None,
     config: ConfigFile = None,
 ) -> None:
     """Push a folder into a dataset: what is new or changed since last time is sent, and indexed.
 
-    The folder may be pushed as often as you like, and a push that was killed goes on with the next one. A
-    changed file takes the place of its document. Every file that fails is told with the reason; the exit
-    code is then 1.
+    Push as often as you like: the next push goes on where one was killed. A changed file takes the place of
+    its document. Hidden and empty files are left out, and links to folders are not followed. Every file that
+    fails is told with the reason; the exit code is then 1.
     """
     order = Order(
         folder,
@@ -271,7 +276,10 @@ def remove(
     env_file: EnvFile = None,
     config: ConfigFile = None,
 ) -> None:
-    """Delete documents of a dataset, or the dataset with all its documents."""
+    """Delete documents of a dataset, or the dataset with all its documents.
+
+    A name stands for all documents that have it.
+    """
     with _knowledge(env_file, config) as knowledge:
         found = _existing(knowledge, dataset)
         if not documents:
