@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
@@ -141,6 +143,16 @@ async def test_a_client_may_go_away_before_the_first_byte(dify: Simulator, mode:
     await until(lambda: dify.counts().disconnects == 1)
     assert (dify.counts().running, dify.counts().open_streams) == (1, 0)
     await until(lambda: dify.counts().open_connections == 0)
+
+
+async def test_runs_end_by_themselves_whose_connections_are_reset_in_the_midst(dify: Simulator) -> None:
+    for _ in range(20):
+        async with asked(dify.port, _request(dify, "[[long:3000]]")) as reply:
+            await reply.head()
+            at_once = struct.pack("ii", 1, 0)  # no FIN, but RST
+            reply.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            reply.writer.transport.abort()
+    await until(lambda: dify.counts().running == 0)
 
 
 async def test_a_run_that_nobody_follows_ends_by_itself(dify: Simulator) -> None:

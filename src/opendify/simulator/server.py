@@ -354,7 +354,7 @@ class _Stream:
         if self._transport is None:
             self._early.append(data)
             self._ready.set()
-        else:
+        elif not self._transport.is_closing():  # what nobody hears must not end the run for others
             self._transport.write(b"%X\r\n%b\r\n" % (len(data), data))
 
     def _send_ping(self) -> None:
