@@ -60,6 +60,10 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[s
 # Help, version, mistakes.
 
 
+def test_help_shows_patterns_as_they_are_typed(opendify: Run) -> None:
+    assert "*.md or guide/*" in said(opendify("kb", "push", "--help"))
+
+
 def test_help_names_every_command_and_how_to_begin(opendify: Run) -> None:
     result = opendify("--help")
     assert result.returncode == 0

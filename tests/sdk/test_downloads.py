@@ -71,6 +71,12 @@ async def test_progress_is_told_in_bytes_of_all(connect: Connect, tmp_path: Path
     assert told[-1] == (len(SPEECH), len(SPEECH))
 
 
+async def test_a_name_may_be_as_long_as_names_can_be(connect: Connect, tmp_path: Path) -> None:
+    with WireServer(FILE) as server:
+        saved = await download(connect(server)).save(tmp_path / ("a" * 255))
+    assert saved.read_bytes() == SPEECH
+
+
 async def test_a_file_that_breaks_off_leaves_what_stood_there(connect: Connect, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     with WireServer(HALF) as server:

@@ -146,7 +146,9 @@ def _beside(path: Path) -> Path:
         raise TypeError(f"The place for a file is a pathlib.Path, not {type(path).__name__}.")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name the file in it.")
-    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    return path.with_name(
+        f".{os.urandom(8).hex()}.part"
+    )  # the file's own name may be as long as names can be
 
 
 def _length(headers: Mapping[str, str]) -> int | None:

@@ -321,7 +321,9 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
         for row in texts:
             sys.stdout.write("\t".join(row) + "\n")
         return
-    table = Table(*head, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for name in head:
+        table.add_column(name, overflow="fold")  # in a narrow terminal an id that is cut off is none
     for row in texts:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)
