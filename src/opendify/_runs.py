@@ -62,7 +62,7 @@ def form_path(form_token: str) -> str:
 def submission(form_token: str, answer: HumanInputAnswer, *, user: str) -> Call[None]:
     """The answer to a form."""
     body = {"action": answer.action, "inputs": answer.inputs, "user": user}
-    return Call(method="POST", path=form_path(form_token), json=body, read=nothing)
+    return Call("POST", form_path(form_token), nothing, json=body)
 
 
 def way_back(
@@ -79,7 +79,7 @@ def way_back(
 
     def stored(conversation_id: str) -> Call[Page[Message]]:
         query = {"conversation_id": conversation_id, "user": user}
-        return Call(method="GET", path="/messages", query=query, read=_messages)
+        return Call("GET", "/messages", _messages, query=query)
 
     return WayBack(
         after_loss=after_loss,

@@ -143,14 +143,8 @@ class AsyncChat:
         Dify says nothing of a task that it does not know or that is another user's. It takes up to a
         second; the stream then ends as usual, with the text so far.
         """
-        await self._caller.send(
-            Call(
-                method="POST",
-                path=path("/chat-messages/{}/stop", task_id),
-                json={"user": self._caller.named(user)},
-                read=nothing,
-            )
-        )
+        where = path("/chat-messages/{}/stop", task_id)
+        await self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
 
     def _call(
         self,
@@ -166,8 +160,8 @@ class AsyncChat:
     ) -> EventsCall[ChatEvent, ChatReply]:
         user = self._caller.named(user)
         return EventsCall(
-            method="POST",
-            path="/chat-messages",
+            "POST",
+            "/chat-messages",
             json=given(
                 query=query,
                 inputs=inputs or {},  # Dify refuses a missing one

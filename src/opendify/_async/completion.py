@@ -58,14 +58,8 @@ class AsyncCompletion:
 
     async def stop(self, task_id: str, *, user: str | None = None) -> None:
         """Stop a text that is being written. `task_id` is in its events; `user` must be who asked."""
-        await self._caller.send(
-            Call(
-                method="POST",
-                path=path("/completion-messages/{}/stop", task_id),
-                json={"user": self._caller.named(user)},
-                read=nothing,
-            )
-        )
+        where = path("/completion-messages/{}/stop", task_id)
+        await self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
 
     def _call(
         self,
@@ -75,8 +69,8 @@ class AsyncCompletion:
         trace_id: str | None,
     ) -> EventsCall[CompletionEvent, CompletionReply]:
         return EventsCall(
-            method="POST",
-            path="/completion-messages",
+            "POST",
+            "/completion-messages",
             json=given(
                 inputs=inputs,
                 response_mode="streaming",

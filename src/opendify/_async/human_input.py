@@ -40,7 +40,7 @@ class AsyncHumanInput:
         def read(reply: Reply) -> HumanInputForm:
             return _form(reply).model_copy(update={"form_token": form_token})
 
-        return await self._caller.send(Call(method="GET", path=form_path(form_token), read=read))
+        return await self._caller.send(Call("GET", form_path(form_token), read))
 
     async def submit(
         self,

@@ -89,14 +89,8 @@ class AsyncWorkflows:
 
     async def stop(self, task_id: str, *, user: str | None = None) -> None:
         """Stop a run. `task_id` is in its events; `user` must be who started it."""
-        await self._caller.send(
-            Call(
-                method="POST",
-                path=path("/workflows/tasks/{}/stop", task_id),
-                json={"user": self._caller.named(user)},
-                read=nothing,
-            )
-        )
+        where = path("/workflows/tasks/{}/stop", task_id)
+        await self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
 
     async def get(self, workflow_run_id: str) -> WorkflowRun:
         """How a run stands: status, inputs, outputs, time and tokens. For chatflows, too.
@@ -107,9 +101,7 @@ class AsyncWorkflows:
         >>> async def status(dify: AsyncDify, workflow_run_id: str) -> str:
         ...     return (await dify.workflows.get(workflow_run_id)).status
         """
-        return await self._caller.send(
-            Call(method="GET", path=path("/workflows/run/{}", workflow_run_id), read=_known_run)
-        )
+        return await self._caller.send(Call("GET", path("/workflows/run/{}", workflow_run_id), _known_run))
 
     def logs(
         self,
@@ -207,8 +199,8 @@ class AsyncWorkflows:
     ) -> EventsCall[WorkflowEvent, WorkflowReply]:
         user = self._caller.named(user)
         return EventsCall(
-            method="POST",
-            path="/workflows/run" if workflow_id is None else path("/workflows/{}/run", workflow_id),
+            "POST",
+            "/workflows/run" if workflow_id is None else path("/workflows/{}/run", workflow_id),
             json=given(
                 inputs=inputs or {},  # Dify refuses a missing one
                 response_mode="streaming",

@@ -144,14 +144,8 @@ class Chat:
         Dify says nothing of a task that it does not know or that is another user's. It takes up to a
         second; the stream then ends as usual, with the text so far.
         """
-        self._caller.send(
-            Call(
-                method="POST",
-                path=path("/chat-messages/{}/stop", task_id),
-                json={"user": self._caller.named(user)},
-                read=nothing,
-            )
-        )
+        where = path("/chat-messages/{}/stop", task_id)
+        self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
 
     def _call(
         self,
@@ -167,8 +161,8 @@ class Chat:
     ) -> EventsCall[ChatEvent, ChatReply]:
         user = self._caller.named(user)
         return EventsCall(
-            method="POST",
-            path="/chat-messages",
+            "POST",
+            "/chat-messages",
             json=given(
                 query=query,
                 inputs=inputs or {},  # Dify refuses a missing one

@@ -41,7 +41,7 @@ class HumanInput:
         def read(reply: Reply) -> HumanInputForm:
             return _form(reply).model_copy(update={"form_token": form_token})
 
-        return self._caller.send(Call(method="GET", path=form_path(form_token), read=read))
+        return self._caller.send(Call("GET", form_path(form_token), read))
 
     def submit(
         self,

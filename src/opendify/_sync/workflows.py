@@ -90,14 +90,8 @@ class Workflows:
 
     def stop(self, task_id: str, *, user: str | None = None) -> None:
         """Stop a run. `task_id` is in its events; `user` must be who started it."""
-        self._caller.send(
-            Call(
-                method="POST",
-                path=path("/workflows/tasks/{}/stop", task_id),
-                json={"user": self._caller.named(user)},
-                read=nothing,
-            )
-        )
+        where = path("/workflows/tasks/{}/stop", task_id)
+        self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
 
     def get(self, workflow_run_id: str) -> WorkflowRun:
         """How a run stands: status, inputs, outputs, time and tokens. For chatflows, too.
@@ -108,9 +102,7 @@ class Workflows:
         >>> def status(dify: Dify, workflow_run_id: str) -> str:
         ...     return (dify.workflows.get(workflow_run_id)).status
         """
-        return self._caller.send(
-            Call(method="GET", path=path("/workflows/run/{}", workflow_run_id), read=_known_run)
-        )
+        return self._caller.send(Call("GET", path("/workflows/run/{}", workflow_run_id), _known_run))
 
     def logs(
         self,
@@ -208,8 +200,8 @@ class Workflows:
     ) -> EventsCall[WorkflowEvent, WorkflowReply]:
         user = self._caller.named(user)
         return EventsCall(
-            method="POST",
-            path="/workflows/run" if workflow_id is None else path("/workflows/{}/run", workflow_id),
+            "POST",
+            "/workflows/run" if workflow_id is None else path("/workflows/{}/run", workflow_id),
             json=given(
                 inputs=inputs or {},  # Dify refuses a missing one
                 response_mode="streaming",
