@@ -77,26 +77,8 @@ _FILE_TYPES: dict[FileType, frozenset[str]] = {
     "video": frozenset(["mp4", "mov", "mpeg", "webm"]),
     "document": frozenset(
         [
-            "txt",
-            "md",
-            "mdx",
-            "markdown",
-            "pdf",
-            "html",
-            "htm",
-            "xlsx",
-            "xls",
-            "docx",
-            "doc",
-            "csv",
-            "vtt",
-            "properties",
-            "eml",
-            "msg",
-            "pptx",
-            "ppt",
-            "xml",
-            "epub",
+            *("txt", "md", "mdx", "markdown", "pdf", "html", "htm", "xlsx", "xls", "docx", "doc", "csv"),
+            *("vtt", "properties", "eml", "msg", "pptx", "ppt", "xml", "epub"),
         ]
     ),
 }

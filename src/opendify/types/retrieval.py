@@ -66,31 +66,15 @@ class Weights(TypedDict):
 class MetadataCondition(TypedDict):
     """A condition on one metadata field, by the field's name.
 
-    For text `contains` to `not in`, for numbers `=` to `≤`, for times `before` and `after`. "empty" and
-    "not empty" take no value, "in" and "not in" a list.
+    For text "contains" to "not in", for numbers "=" to "≤", for times "before" and "after", for all of them
+    "empty" and "not empty", which take no value. "in" and "not in" take a list.
     """
 
     name: str
-    comparison_operator: Literal[
-        "contains",
-        "not contains",
-        "start with",
-        "end with",
-        "is",
-        "is not",
-        "empty",
-        "not empty",
-        "in",
-        "not in",
-        "=",
-        "≠",
-        ">",
-        "<",
-        "≥",
-        "≤",
-        "before",
-        "after",
-    ]
+    comparison_operator: (
+        Literal["contains", "not contains", "start with", "end with", "is", "is not", "in", "not in"]
+        | Literal["empty", "not empty", "=", "≠", ">", "<", "≥", "≤", "before", "after"]
+    )
     value: NotRequired[str | list[str] | float | None]
 
 

@@ -11,15 +11,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-__all__ = ["DOCUMENTS", "Content", "LocalFile", "content_of", "document_names", "matches", "sha256_of"]
+from opendify._media import extension_of, file_type
 
-DOCUMENTS = frozenset(
-    [
-        *("txt", "md", "mdx", "markdown", "pdf", "html", "htm", "xlsx", "xls", "docx", "csv", "vtt"),
-        *("properties", "doc", "eml", "msg", "ppt", "pptx", "xml", "epub"),
-    ]
-)
-"""Extensions that Dify can read; the last ones only where its administrator set up Unstructured."""
+__all__ = ["Content", "LocalFile", "content_of", "document_names", "matches", "sha256_of"]
 
 _PIECE = 1024 * 1024
 _LONGEST_NAME = 120  # characters; Dify itself cuts names, and forgets the extension when it does
@@ -88,7 +82,9 @@ def _paths(folder: Path, fail: Callable[[str, str], None]) -> Iterator[str]:
 
 
 def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether a path is to be pushed: by its extension where `include` is empty.
+    """Whether a path is to be pushed. Where `include` is empty, its extension must be one of a document.
+
+    Some of these (eml, ppt, epub) Dify can read only where its administrator set up Unstructured.
 
     A pattern without a slash is for names in every folder; one with a slash for whole paths, where `*` stands
     for anything, slashes too.
@@ -103,7 +99,7 @@ def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
             fnmatchcase(path if "/" in pattern else name, pattern.removeprefix("./")) for pattern in patterns
         )
 
-    wanted = fits(include) if include else name.rpartition(".")[2].lower() in DOCUMENTS
+    wanted = fits(include) if include else file_type(extension_of(name)) == "document"
     return wanted and not fits(exclude)
 
 
