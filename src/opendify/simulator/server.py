@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import cast
@@ -212,7 +213,8 @@ class Server:
             return response
         if not response.prepared:
             await response.prepare(request)
-        await response.write_eof()
+        with suppress(ConnectionError):  # who has the last event may go before the end of the body
+            await response.write_eof()
         return response
 
     async def _blocking(self, request: web.BaseRequest, run: Run) -> web.StreamResponse:
