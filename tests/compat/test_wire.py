@@ -372,6 +372,22 @@ def test_headers_go_with_a_request_and_the_key_is_the_options() -> None:
     assert (sent["x-trace"], sent["authorization"]) == ("1", f"Bearer {KEY}")
 
 
+def test_a_header_of_the_program_takes_the_place_of_ours_whatever_its_case() -> None:
+    option = RequestOption.builder().headers({"content-type": "application/json; v=1"}).api_key(KEY).build()
+    with WireServer(SAID) as server, client(server) as dify:
+        dify.chat.v1.chat.chat(message(), option)
+    assert server.requests[0].headers["content-type"] == "application/json; v=1"
+
+
+def test_a_key_that_http_cannot_carry_is_refused_and_not_shown() -> None:
+    option = RequestOption.builder().api_key(f"{KEY}\n").build()
+    with WireServer(SAID) as server, client(server) as dify:
+        with pytest.raises(ValueError, match="header 'Authorization' holds") as refused:
+            dify.chat.v1.chat.chat(message(), option)
+        assert KEY not in str(refused.value)
+        assert server.requests == []
+
+
 def test_queries_leave_out_what_is_none_and_repeat_what_is_a_list() -> None:
     request = BaseRequest()
     request.http_method, request.uri = HttpMethod.GET, "/v1/anything"

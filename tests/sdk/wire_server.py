@@ -234,11 +234,13 @@ class WireServer:
             if received.startswith(b"\x16"):  # the hello of TLS, which has no line ends
                 return Request("TLS", "", {}, received, number), b""
         head, _, rest = received.partition(b"\r\n\r\n")
-        line, *fields = head.decode().split("\r\n")
+        line, *pairs = head.decode().split("\r\n")
         method, path, _ = line.split(" ")
-        headers = {
-            name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)
-        }
+        headers: dict[str, str] = {}
+        for pair in pairs:
+            name, _, value = pair.partition(":")
+            # One that comes twice is a list, as HTTP has it: a test should see that.
+            headers[name.lower()] = ", ".join(filter(None, (headers.get(name.lower()), value.strip())))
         body = bytearray(rest)
         if not self.reads_body:
             return Request(method, path, headers, rest, number), b""

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 from pydantic_core import from_json
 
 from opendify import APIStatusError, DifyError, ResponseError, Timeout
-from opendify._call import api_url, path, query_string
+from opendify._call import api_url, header_fields, path, query_string
 from opendify._errors import refusal_from_reply
 from opendify._retry import wait_before_retry
 
@@ -76,7 +76,8 @@ class Asked:
 def ask(config: Config, request: BaseRequest, option: RequestOption | None, *, stream: bool) -> Asked:
     """What is sent.
 
-    Raises `RuntimeError` without a domain or a method, `ValueError` without a path parameter.
+    Raises `RuntimeError` without a domain or a method, `ValueError` without a path parameter and for a key
+    or header that HTTP cannot carry.
     """
     if request.http_method is None or not request.uri:
         raise RuntimeError("HTTP method and uri are required: make requests with their builder().")
@@ -113,15 +114,14 @@ def _url(domain: str | None, request: BaseRequest) -> str:
 
 
 def _headers(request: BaseRequest, option: RequestOption, body: object, stream: bool) -> dict[str, str]:
-    headers = {"Accept": "text/event-stream" if stream else "*/*"}
+    headers = {"accept": "text/event-stream" if stream else "*/*"}
     if stream:
-        headers["Accept-Encoding"] = "identity"  # a compressed stream is a buffered stream
+        headers["accept-encoding"] = "identity"  # a compressed stream is a buffered stream
     if body is not None and not request.files:
-        headers["Content-Type"] = "application/json"
-    headers |= request.headers
-    headers |= option.headers or {}
-    if option.api_key:
-        headers[AUTHORIZATION] = f"Bearer {option.api_key}"
+        headers["content-type"] = "application/json"
+    key = {AUTHORIZATION: f"Bearer {option.api_key}"} if option.api_key else {}
+    for given in (request.headers, option.headers or {}, key):
+        headers |= header_fields(given)
     return headers
 
 

@@ -117,7 +117,7 @@ async def _request(asked: Asked) -> tuple[AsyncRequest, bool]:
     file = await async_file_part(asked.file.content, asked.file.name, asked.file.mime_type)
     content_type, before, after = frame(Form(asked.form, file))
     upload = AsyncUpload(before, file, after)
-    headers = {**asked.headers, "Content-Type": content_type}
+    headers = {**asked.headers, "content-type": content_type}
     if upload.size is not None:
-        headers["Content-Length"] = str(upload.size)
+        headers["content-length"] = str(upload.size)
     return AsyncRequest(asked.method, asked.url, headers, upload, asked.timeout), file.again
