@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.datastructures import UploadFile
 
 from opendify import APITimeoutError, PayloadTooLargeError, RateLimitError, Timeout
 from opendify.types import UploadedFile
@@ -173,7 +174,7 @@ async def test_what_is_no_file_is_refused_with_what_would_be(connect: Connect, t
     (tmp_path / "a.txt").write_text("text")
     with WireServer(TAKEN) as server, (tmp_path / "a.txt").open() as text_mode:
         dify = connect(server)
-        for wrong in ("photo.png", 5, None):
+        for wrong in ("photo.png", 5, None, UploadFile(io.BytesIO(PNG))):
             with pytest.raises(TypeError, match="pathlib"):
                 await dify.files.upload(wrong)
         with pytest.raises(TypeError, match="binary mode"):

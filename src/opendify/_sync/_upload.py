@@ -152,7 +152,7 @@ def _yields(content: object) -> TypeGuard[Iterable[bytes]]:
 
 
 def _is_file(content: object) -> TypeGuard[BinaryIO]:
-    return hasattr(content, "read")
+    return hasattr(content, "read") and hasattr(content, "seekable")  # an upload of Starlette's has no such
 
 
 def _name_of(file: BinaryIO) -> str | None:
