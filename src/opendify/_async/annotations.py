@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .._call import Call, nothing, path, read_as
+from .._call import nothing, path, read_as
 from .._page import Listing, numbered, read_page
 from ..types.annotation import Annotation, AnnotationReplyAction, AnnotationReplyJob
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
 from ._poll import async_poll
+from ._resource import AsyncResource
 
 __all__ = ["AsyncAnnotations"]
 
@@ -16,11 +16,8 @@ _annotations = read_page(Annotation)
 _job = read_as(AnnotationReplyJob)
 
 
-class AsyncAnnotations:
+class AsyncAnnotations(AsyncResource):
     """Annotations of the app, and whether it answers with them."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(self, *, keyword: str | None = None, limit: int | None = None) -> AsyncPages[Annotation]:
         """The app's annotations, the newest first; with `keyword`, those that have it in question or answer.
@@ -41,20 +38,18 @@ class AsyncAnnotations:
         >>> async def teach(dify: AsyncDify) -> str:
         ...     return (await dify.annotations.create(question="When are you open?", answer="Always.")).id
         """
-        return await self._caller.send(
-            Call("POST", "/apps/annotations", _annotation, json={"question": question, "answer": answer})
+        return await self._send(
+            "POST", "/apps/annotations", _annotation, json={"question": question, "answer": answer}
         )
 
     async def update(self, annotation_id: str, *, question: str, answer: str) -> Annotation:
         """Write question and answer anew. Raises `NotFoundError` for an annotation that is not there."""
         where = path("/apps/annotations/{}", annotation_id)
-        return await self._caller.send(
-            Call("PUT", where, _annotation, json={"question": question, "answer": answer})
-        )
+        return await self._send("PUT", where, _annotation, json={"question": question, "answer": answer})
 
     async def delete(self, annotation_id: str) -> None:
         """Delete an annotation. Raises `NotFoundError` for one that is not there."""
-        await self._caller.send(Call("DELETE", path("/apps/annotations/{}", annotation_id), nothing))
+        await self._send("DELETE", path("/apps/annotations/{}", annotation_id), nothing)
 
     async def enable_reply(
         self, *, embedding_provider_name: str, embedding_model_name: str, score_threshold: float
@@ -88,18 +83,14 @@ class AsyncAnnotations:
         )
 
     async def _reply(self, action: AnnotationReplyAction, **settings: object) -> AnnotationReplyJob:
-        return await self._caller.send(
-            Call("POST", path("/apps/annotation-reply/{}", action), _job, json=settings)
-        )
+        return await self._send("POST", path("/apps/annotation-reply/{}", action), _job, json=settings)
 
     async def reply_status(self, job_id: str, *, action: AnnotationReplyAction) -> AnnotationReplyJob:
         """How far `enable_reply` or `disable_reply` has come; `action` says which of the two it was.
 
         Raises `BadRequestError` for a job that Dify does not know, or knows no more.
         """
-        return await self._caller.send(
-            Call("GET", path("/apps/annotation-reply/{}/status/{}", action, job_id), _job)
-        )
+        return await self._send("GET", path("/apps/annotation-reply/{}/status/{}", action, job_id), _job)
 
     async def wait(
         self, job_id: str, *, action: AnnotationReplyAction, timeout: float = 60.0

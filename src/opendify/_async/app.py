@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .._call import Call, read_as
+from .._call import read_as
 from ..types.app import AppInfo, AppMeta, AppParameters, AppSite
-from ._caller import AsyncCaller
+from ._resource import AsyncResource
 
 __all__ = ["AsyncApp"]
 
@@ -14,11 +14,8 @@ _meta = read_as(AppMeta)
 _site = read_as(AppSite)
 
 
-class AsyncApp:
+class AsyncApp(AsyncResource):
     """The app that the API key belongs to: its name and kind, its form, its limits."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def info(self) -> AppInfo:
         """Name, description, tags and kind (`mode`) of the app.
@@ -26,7 +23,7 @@ class AsyncApp:
         >>> async def kind(dify: AsyncDify) -> str:
         ...     return (await dify.app.info()).mode
         """
-        return await self._caller.send(Call("GET", "/info", _info))
+        return await self._send("GET", "/info", _info)
 
     async def parameters(self) -> AppParameters:
         """What the app asks for before a conversation, what is switched on, and which files it takes.
@@ -38,15 +35,15 @@ class AsyncApp:
         ...     form = (await dify.app.parameters()).user_input_form
         ...     return [field.variable for field in form if field.required]
         """
-        return await self._caller.send(Call("GET", "/parameters", _parameters))
+        return await self._send("GET", "/parameters", _parameters)
 
     async def meta(self) -> AppMeta:
         """The icons of the app's tools."""
-        return await self._caller.send(Call("GET", "/meta", _meta))
+        return await self._send("GET", "/meta", _meta)
 
     async def site(self) -> AppSite:
         """How the app's own web page looks: title, icon, colours, texts.
 
         Raises `PermissionDeniedError` for an app without one.
         """
-        return await self._caller.send(Call("GET", "/site", _site))
+        return await self._send("GET", "/site", _site)

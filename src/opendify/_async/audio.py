@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .._call import Call, FileCall, Form, Progress, given, read_as
+from .._call import FileCall, Form, Progress, given, read_as
 from ..types.audio import Transcript
-from ._caller import AsyncCaller
 from ._download import AsyncDownload
+from ._resource import AsyncResource
 from ._upload import AsyncFileContent, async_file_part
 
 __all__ = ["AsyncAudio"]
@@ -18,11 +18,8 @@ NO_SPEECH = (
 )
 
 
-class AsyncAudio:
+class AsyncAudio(AsyncResource):
     """Speech, by the models that the app has for it."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def to_text(
         self,
@@ -45,10 +42,8 @@ class AsyncAudio:
         """
         part = await async_file_part(file, name, None, on_progress)
         user = user or self._caller.user
-        return await self._caller.send(
-            Call(
-                "POST", "/audio-to-text", _transcript, form=Form({} if user is None else {"user": user}, part)
-            )
+        return await self._send(
+            "POST", "/audio-to-text", _transcript, form=Form({} if user is None else {"user": user}, part)
         )
 
     def from_text(

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import Call, EventsCall, given, nothing, path
+from .._call import EventsCall, given, nothing, path
 from .._fold import ChatFold, MessageCourse
 from .._runs import run_events, way_back
 from ..types.chat import ChatReply
 from ..types.events import CHAT_EVENTS, ChatEvent
 from ..types.files import InputFile
-from ._caller import AsyncCaller
+from ._resource import AsyncResource
 from ._stream import Ask, AsyncStream
 
 __all__ = ["AsyncChat"]
 
 
-class AsyncChat:
+class AsyncChat(AsyncResource):
     """Apps that hold a conversation: chat, agent-chat, advanced-chat (chatflow) and agent (New Agent)."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def send(
         self,
@@ -144,7 +141,7 @@ class AsyncChat:
         second; the stream then ends as usual, with the text so far.
         """
         where = path("/chat-messages/{}/stop", task_id)
-        await self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
+        await self._send("POST", where, nothing, json={"user": self._caller.named(user)})
 
     def _call(
         self,

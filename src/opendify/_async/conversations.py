@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .._call import Call, given, nothing, path, read_as
+from .._call import given, nothing, path, read_as
 from .._page import Listing, after_last, read_page
 from ..types.conversation import Conversation, ConversationVariable, SortBy
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 
 __all__ = ["AsyncConversations"]
 
@@ -16,11 +16,8 @@ _variable = read_as(ConversationVariable)
 _variables = read_page(ConversationVariable)
 
 
-class AsyncConversations:
+class AsyncConversations(AsyncResource):
     """Conversations of chat apps, agents and chatflows. An end user has their own, and sees no others."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(
         self, *, user: str | None = None, sort_by: SortBy | None = None, limit: int | None = None
@@ -59,13 +56,11 @@ class AsyncConversations:
         ...     renamed = await dify.conversations.rename(conversation_id, name="Travel plans", user="ada")
         ...     return renamed.name
         """
-        return await self._caller.send(
-            Call(
-                "POST",
-                path("/conversations/{}/name", conversation_id),
-                _conversation,
-                json=given(name=name, auto_generate=auto_generate, user=self._caller.named(user)),
-            )
+        return await self._send(
+            "POST",
+            path("/conversations/{}/name", conversation_id),
+            _conversation,
+            json=given(name=name, auto_generate=auto_generate, user=self._caller.named(user)),
         )
 
     async def delete(self, conversation_id: str, *, user: str | None = None) -> None:
@@ -74,7 +69,7 @@ class AsyncConversations:
         Dify 1.12.1 says nothing of one that is not there, or that is another user's.
         """
         where = path("/conversations/{}", conversation_id)
-        await self._caller.send(Call("DELETE", where, nothing, json={"user": self._caller.named(user)}))
+        await self._send("DELETE", where, nothing, json={"user": self._caller.named(user)})
 
     def variables(
         self,
@@ -113,6 +108,6 @@ class AsyncConversations:
         that is not there.
         """
         where = path("/conversations/{}/variables/{}", conversation_id, variable_id)
-        return await self._caller.send(
-            Call("PUT", where, _variable, json={"value": value, "user": self._caller.named(user)})
+        return await self._send(
+            "PUT", where, _variable, json={"value": value, "user": self._caller.named(user)}
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._call import Call, given, nothing, path, read_as
+from .._call import given, nothing, path, read_as
 from .._limits import DATASET_NAME, QUERY, at_most, page_size
 from .._page import Listing, numbered, read_page
 from ..types.knowledge import (
@@ -15,8 +15,8 @@ from ..types.knowledge import (
     SummaryIndexSetting,
 )
 from ..types.retrieval import ExternalRetrievalModel, Retrieval, RetrievalModel, complete
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 
 __all__ = ["AsyncDatasets"]
 
@@ -25,11 +25,8 @@ _page = read_page(Dataset)
 _retrieval = read_as(Retrieval)
 
 
-class AsyncDatasets:
+class AsyncDatasets(AsyncResource):
     """The knowledge bases of a workspace."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(
         self,
@@ -86,30 +83,28 @@ class AsyncDatasets:
         >>> async def make(knowledge: AsyncKnowledge) -> str:
         ...     return (await knowledge.datasets.create(name="Handbook")).id
         """
-        return await self._caller.send(
-            Call(
-                "POST",
-                "/datasets",
-                _dataset,
-                json=given(
-                    name=at_most(DATASET_NAME, "name", name),
-                    description=description,
-                    indexing_technique=indexing_technique,
-                    permission=permission,
-                    embedding_model=embedding_model,
-                    embedding_model_provider=embedding_model_provider,
-                    retrieval_model=complete(retrieval_model),
-                    summary_index_setting=summary_index_setting,
-                    provider=provider,
-                    external_knowledge_api_id=external_knowledge_api_id,
-                    external_knowledge_id=external_knowledge_id,
-                ),
-            )
+        return await self._send(
+            "POST",
+            "/datasets",
+            _dataset,
+            json=given(
+                name=at_most(DATASET_NAME, "name", name),
+                description=description,
+                indexing_technique=indexing_technique,
+                permission=permission,
+                embedding_model=embedding_model,
+                embedding_model_provider=embedding_model_provider,
+                retrieval_model=complete(retrieval_model),
+                summary_index_setting=summary_index_setting,
+                provider=provider,
+                external_knowledge_api_id=external_knowledge_api_id,
+                external_knowledge_id=external_knowledge_id,
+            ),
         )
 
     async def get(self, dataset_id: str) -> Dataset:
         """One dataset. Raises `NotFoundError`, and `PermissionDeniedError` where it is another's own."""
-        return await self._caller.send(Call("GET", path("/datasets/{}", dataset_id), _dataset))
+        return await self._send("GET", path("/datasets/{}", dataset_id), _dataset)
 
     async def update(
         self,
@@ -134,25 +129,23 @@ class AsyncDatasets:
 
         Raises `NotFoundError`, `ConflictError` where the name is taken, and `BadRequestError`.
         """
-        return await self._caller.send(
-            Call(
-                "PATCH",
-                path("/datasets/{}", dataset_id),
-                _dataset,
-                json=given(
-                    name=at_most(DATASET_NAME, "name", name),
-                    description=description,
-                    indexing_technique=indexing_technique,
-                    permission=permission,
-                    partial_member_list=partial_member_list,
-                    embedding_model=embedding_model,
-                    embedding_model_provider=embedding_model_provider,
-                    retrieval_model=complete(retrieval_model),
-                    external_retrieval_model=external_retrieval_model,
-                    external_knowledge_api_id=external_knowledge_api_id,
-                    external_knowledge_id=external_knowledge_id,
-                ),
-            )
+        return await self._send(
+            "PATCH",
+            path("/datasets/{}", dataset_id),
+            _dataset,
+            json=given(
+                name=at_most(DATASET_NAME, "name", name),
+                description=description,
+                indexing_technique=indexing_technique,
+                permission=permission,
+                partial_member_list=partial_member_list,
+                embedding_model=embedding_model,
+                embedding_model_provider=embedding_model_provider,
+                retrieval_model=complete(retrieval_model),
+                external_retrieval_model=external_retrieval_model,
+                external_knowledge_api_id=external_knowledge_api_id,
+                external_knowledge_id=external_knowledge_id,
+            ),
         )
 
     async def delete(self, dataset_id: str) -> None:
@@ -160,7 +153,7 @@ class AsyncDatasets:
 
         Raises `NotFoundError`, and `ConflictError` where an app uses it (Dify 1.12 deletes it all the same).
         """
-        await self._caller.send(Call("DELETE", path("/datasets/{}", dataset_id), nothing))
+        await self._send("DELETE", path("/datasets/{}", dataset_id), nothing)
 
     async def retrieve(
         self,
@@ -184,16 +177,14 @@ class AsyncDatasets:
         ...     found = await knowledge.datasets.retrieve(dataset_id, query="holidays", retrieval_model=how)
         ...     return [record.segment.content for record in found.records]
         """
-        return await self._caller.send(
-            Call(
-                "POST",
-                path("/datasets/{}/retrieve", dataset_id),
-                _retrieval,
-                json=given(
-                    query=at_most(QUERY, "query", query),
-                    retrieval_model=complete(retrieval_model),
-                    external_retrieval_model=external_retrieval_model,
-                    attachment_ids=attachment_ids,
-                ),
-            )
+        return await self._send(
+            "POST",
+            path("/datasets/{}/retrieve", dataset_id),
+            _retrieval,
+            json=given(
+                query=at_most(QUERY, "query", query),
+                retrieval_model=complete(retrieval_model),
+                external_retrieval_model=external_retrieval_model,
+                attachment_ids=attachment_ids,
+            ),
         )

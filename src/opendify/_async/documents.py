@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from .._call import (
-    Call,
     FileCall,
     FilePart,
     Form,
@@ -34,10 +33,10 @@ from ..types.documents import (
 )
 from ..types.knowledge import IndexingTechnique
 from ..types.retrieval import RetrievalModel, complete
-from ._caller import AsyncCaller
 from ._download import AsyncDownload
 from ._pages import AsyncPages
 from ._poll import async_poll
+from ._resource import AsyncResource
 from ._upload import AsyncFileContent, async_file_part
 
 __all__ = ["AsyncDocuments"]
@@ -57,14 +56,11 @@ _ALL = "/datasets/{}/documents"
 _ONE = "/datasets/{}/documents/{}"
 
 
-class AsyncDocuments:
+class AsyncDocuments(AsyncResource):
     """The documents of datasets.
 
     Dify takes a document at once and indexes it afterwards; until that is done (`wait`), it is not found.
     """
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(
         self,
@@ -89,8 +85,8 @@ class AsyncDocuments:
         self, dataset_id: str, document_id: str, *, metadata: Literal["all", "only", "without"] | None = None
     ) -> DocumentDetail:
         """All of one document, its metadata "only", or all "without" that. Raises `NotFoundError`."""
-        return await self._caller.send(
-            Call("GET", path(_ONE, dataset_id, document_id), _detail, query={"metadata": metadata})
+        return await self._send(
+            "GET", path(_ONE, dataset_id, document_id), _detail, query={"metadata": metadata}
         )
 
     async def create_by_text(
@@ -136,7 +132,7 @@ class AsyncDocuments:
             original_document_id=original_document_id,
         )
         where = path("/datasets/{}/document/create-by-text", dataset_id)
-        return await self._caller.send(Call("POST", where, _batch, json=document))
+        return await self._send("POST", where, _batch, json=document)
 
     async def create_by_file(
         self,
@@ -206,9 +202,7 @@ class AsyncDocuments:
             raise ValueError("Dify takes a new text only together with a name: pass the document's.")
         settings = _cutting(process_rule, doc_form, doc_language, retrieval_model)
         where = path(_ONE + "/update-by-text", dataset_id, document_id)
-        return await self._caller.send(
-            Call("POST", where, _batch, json=given(name=name, text=text, **settings))
-        )
+        return await self._send("POST", where, _batch, json=given(name=name, text=text, **settings))
 
     async def update_by_file(
         self,
@@ -264,16 +258,14 @@ class AsyncDocuments:
 
     async def delete(self, dataset_id: str, document_id: str) -> None:
         """Delete a document. Raises `NotFoundError`, and `PermissionDeniedError` for an archived one."""
-        await self._caller.send(Call("DELETE", path(_ONE, dataset_id, document_id), nothing))
+        await self._send("DELETE", path(_ONE, dataset_id, document_id), nothing)
 
     async def indexing_status(self, dataset_id: str, batch: str) -> _Statuses:
         """How far the documents of a batch are. `batch` is what `create_by_text` and the like give.
 
         Raises `NotFoundError` for a batch that is not there; a document's id is none.
         """
-        page = await self._caller.send(
-            Call("GET", path(_ONE + "/indexing-status", dataset_id, batch), _statuses)
-        )
+        page = await self._send("GET", path(_ONE + "/indexing-status", dataset_id, batch), _statuses)
         return page.data
 
     async def wait(
@@ -319,7 +311,7 @@ class AsyncDocuments:
         `BadRequestError` for a document that is not indexed yet.
         """
         where = path(_ALL + "/status/{}", dataset_id, action)
-        await self._caller.send(Call("PATCH", where, nothing, json={"document_ids": document_ids}))
+        await self._send("PATCH", where, nothing, json={"document_ids": document_ids})
 
     def download(self, dataset_id: str, document_id: str) -> AsyncDownload:
         """The file that a document was made from, to save or to read (Dify 1.16).
@@ -335,7 +327,7 @@ class AsyncDocuments:
 
     async def download_url(self, dataset_id: str, document_id: str) -> str:
         """Where the file of `download` is: a signed address that is good for some minutes (Dify 1.16)."""
-        return await self._caller.send(Call("GET", path(_ONE + "/download", dataset_id, document_id), _url))
+        return await self._send("GET", path(_ONE + "/download", dataset_id, document_id), _url)
 
     def download_zip(self, dataset_id: str, *, document_ids: Sequence[str]) -> AsyncDownload:
         """The files of up to 100 documents in one ZIP archive, to save or to read (Dify 1.16).
@@ -361,7 +353,7 @@ class AsyncDocuments:
     ) -> DocumentBatch:
         form = Form({"data": encode_json(settings).decode()}, part)
         try:
-            return await self._caller.send(Call(method, where, _batch, form=form))
+            return await self._send(method, where, _batch, form=form)
         except BadRequestError as error:
             if error.message:
                 raise

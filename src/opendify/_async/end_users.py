@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from .._call import Call, path, read_as
+from .._call import path, read_as
 from ..types.end_user import EndUser
-from ._caller import AsyncCaller
+from ._resource import AsyncResource
 
 __all__ = ["AsyncEndUsers"]
 
 _end_user = read_as(EndUser)
 
 
-class AsyncEndUsers:
+class AsyncEndUsers(AsyncResource):
     """End users of the app."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def get(self, end_user_id: str) -> EndUser:
         """Who it is. Dify gives the ids as `created_by` of uploads and as `from_end_user_id` of feedback.
@@ -25,4 +22,4 @@ class AsyncEndUsers:
         >>> async def who(dify: AsyncDify, end_user_id: str) -> str | None:
         ...     return (await dify.end_users.get(end_user_id)).external_user_id
         """
-        return await self._caller.send(Call("GET", path("/end-users/{}", end_user_id), _end_user))
+        return await self._send("GET", path("/end-users/{}", end_user_id), _end_user)

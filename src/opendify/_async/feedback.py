@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from .._call import Call, given, nothing, path
+from .._call import given, nothing, path
 from .._page import Listing, numbered, read_page
 from ..types.feedback import Feedback, Rating
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 
 __all__ = ["AsyncFeedbacks"]
 
 _feedbacks = read_page(Feedback)
 
 
-class AsyncFeedbacks:
+class AsyncFeedbacks(AsyncResource):
     """Ratings of answers."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def send(
         self,
@@ -35,13 +32,11 @@ class AsyncFeedbacks:
         >>> async def praise(dify: AsyncDify, message_id: str) -> None:
         ...     await dify.feedback.send(message_id, rating="like", content="Just so.", user="ada")
         """
-        await self._caller.send(
-            Call(
-                "POST",
-                path("/messages/{}/feedbacks", message_id),
-                nothing,
-                json={"rating": rating, "user": self._caller.named(user), **given(content=content)},
-            )
+        await self._send(
+            "POST",
+            path("/messages/{}/feedbacks", message_id),
+            nothing,
+            json={"rating": rating, "user": self._caller.named(user), **given(content=content)},
         )
 
     def list(self, *, limit: int | None = None) -> AsyncPages[Feedback]:

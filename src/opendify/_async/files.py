@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .._call import Call, FileCall, Form, Progress, path, read_as
+from .._call import FileCall, Form, Progress, path, read_as
 from ..types.files import UploadedFile
-from ._caller import AsyncCaller
 from ._download import AsyncDownload
+from ._resource import AsyncResource
 from ._upload import AsyncFileContent, async_file_part
 
 __all__ = ["AsyncFiles"]
@@ -13,11 +13,8 @@ __all__ = ["AsyncFiles"]
 _uploaded = read_as(UploadedFile)
 
 
-class AsyncFiles:
+class AsyncFiles(AsyncResource):
     """Files of an end user."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def upload(
         self,
@@ -44,8 +41,8 @@ class AsyncFiles:
         ...     return reply.answer
         """
         part = await async_file_part(file, name, mime_type, on_progress)
-        return await self._caller.send(
-            Call("POST", "/files/upload", _uploaded, form=Form({"user": self._caller.named(user)}, part))
+        return await self._send(
+            "POST", "/files/upload", _uploaded, form=Form({"user": self._caller.named(user)}, part)
         )
 
     def preview(self, file_id: str, *, as_attachment: bool = False, user: str | None = None) -> AsyncDownload:

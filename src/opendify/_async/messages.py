@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .._call import Call, path
+from .._call import path
 from .._page import Listing, before_first, read_page
 from ..types.message import Message
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 
 __all__ = ["AsyncMessages"]
 
@@ -16,11 +16,8 @@ _questions = read_page(str)
 Questions = list[str]  # within the class, `list` is its own method
 
 
-class AsyncMessages:
+class AsyncMessages(AsyncResource):
     """Messages of chat apps, agents and chatflows."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(
         self, conversation_id: str, *, user: str | None = None, limit: int | None = None
@@ -55,7 +52,5 @@ class AsyncMessages:
         ...     return await dify.messages.suggested(message_id, user="ada")
         """
         where = path("/messages/{}/suggested", message_id)
-        told = await self._caller.send(
-            Call("GET", where, _questions, query={"user": self._caller.named(user)})
-        )
+        told = await self._send("GET", where, _questions, query={"user": self._caller.named(user)})
         return told.data

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._call import Call, nothing, path, read_as
+from .._call import nothing, path, read_as
 from .._page import Listing, read_page, whole
 from ..types.knowledge import MetadataField, MetadataOperation, MetadataType
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 
 __all__ = ["AsyncMetadata"]
 
@@ -17,11 +17,8 @@ _fields = read_page(MetadataField, "doc_metadata")
 _built_in = read_page(MetadataField, "fields")
 
 
-class AsyncMetadata:
+class AsyncMetadata(AsyncResource):
     """The metadata fields of datasets."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(self, dataset_id: str) -> AsyncPages[MetadataField]:
         """A dataset's own fields, and how many documents have something in each. Raises `NotFoundError`.
@@ -42,20 +39,18 @@ class AsyncMetadata:
 
         Raises `NotFoundError`, and `BadRequestError` where the dataset has a field of this name.
         """
-        return await self._caller.send(
-            Call("POST", path("/datasets/{}/metadata", dataset_id), _field, json={"type": type, "name": name})
+        return await self._send(
+            "POST", path("/datasets/{}/metadata", dataset_id), _field, json={"type": type, "name": name}
         )
 
     async def update(self, dataset_id: str, metadata_id: str, *, name: str) -> MetadataField:
         """Give a field another name. Raises `NotFoundError`, and `BadRequestError` where it is taken."""
         where = path("/datasets/{}/metadata/{}", dataset_id, metadata_id)
-        return await self._caller.send(Call("PATCH", where, _field, json={"name": name}))
+        return await self._send("PATCH", where, _field, json={"name": name})
 
     async def delete(self, dataset_id: str, metadata_id: str) -> None:
         """Delete a field, and all that documents have in it. Raises `NotFoundError`."""
-        await self._caller.send(
-            Call("DELETE", path("/datasets/{}/metadata/{}", dataset_id, metadata_id), nothing)
-        )
+        await self._send("DELETE", path("/datasets/{}/metadata/{}", dataset_id, metadata_id), nothing)
 
     def built_in(self, dataset_id: str) -> AsyncPages[MetadataField]:
         """The fields that Dify itself fills in where they are switched on. They have no `id`."""
@@ -86,9 +81,9 @@ class AsyncMetadata:
         ...     await knowledge.metadata.update_documents(dataset_id, operation_data=[operation])
         """
         where = path("/datasets/{}/documents/metadata", dataset_id)
-        await self._caller.send(Call("POST", where, nothing, json={"operation_data": operation_data}))
+        await self._send("POST", where, nothing, json={"operation_data": operation_data})
 
     async def _switch(self, dataset_id: str, action: str) -> None:
-        await self._caller.send(
-            Call("POST", path("/datasets/{}/metadata/built-in/{}", dataset_id, action), nothing, json={})
+        await self._send(
+            "POST", path("/datasets/{}/metadata/built-in/{}", dataset_id, action), nothing, json={}
         )

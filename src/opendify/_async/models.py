@@ -5,19 +5,16 @@ from __future__ import annotations
 from .._call import path
 from .._page import Listing, read_page, whole
 from ..types.knowledge import ModelProvider, ModelType
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 
 __all__ = ["AsyncModels"]
 
 _page = read_page(ModelProvider)
 
 
-class AsyncModels:
+class AsyncModels(AsyncResource):
     """The models of a workspace, by provider."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(self, model_type: ModelType) -> AsyncPages[ModelProvider]:
         """The providers that have models of a type which the workspace can use, with these models.

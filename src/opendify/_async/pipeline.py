@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from .._call import Call, EventsCall, Form, Progress, given, path, read_as
+from .._call import EventsCall, Form, Progress, given, path, read_as
 from .._datasource import DatasourceCourse, DatasourceFold
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, read_page, whole
@@ -22,8 +22,8 @@ from ..types.pipeline import (
     PipelineRun,
 )
 from ..types.workflow import WorkflowReply
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 from ._stream import AsyncStream
 from ._upload import AsyncFileContent, async_file_part
 
@@ -38,14 +38,11 @@ _run = read_as(PipelineRun)
 _RUN = "/datasets/{}/pipeline/run"
 
 
-class AsyncPipeline:
+class AsyncPipeline(AsyncResource):
     """The knowledge pipelines of datasets that have one (`runtime_mode` is "rag_pipeline").
 
     All of it is for Dify 1.16; an older one answers with `NotFoundError`.
     """
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def upload_file(
         self,
@@ -60,9 +57,7 @@ class AsyncPipeline:
         Parameters and errors are those of `Dify.files.upload`.
         """
         part = await async_file_part(file, name, mime_type, on_progress)
-        return await self._caller.send(
-            Call("POST", "/datasets/pipeline/file-upload", _file, form=Form({}, part))
-        )
+        return await self._send("POST", "/datasets/pipeline/file-upload", _file, form=Form({}, part))
 
     def datasource_plugins(
         self, dataset_id: str, *, is_published: bool = True
@@ -130,15 +125,13 @@ class AsyncPipeline:
 
         Raises `NotFoundError`, and `ServerError` with the code "pipeline_run_error" whatever is wrong.
         """
-        return await self._caller.send(
-            Call(
-                "POST",
-                path(_RUN, dataset_id),
-                _run,
-                json=_asked(
-                    inputs, datasource_type, datasource_info_list, start_node_id, is_published, "blocking"
-                ),
-            )
+        return await self._send(
+            "POST",
+            path(_RUN, dataset_id),
+            _run,
+            json=_asked(
+                inputs, datasource_type, datasource_info_list, start_node_id, is_published, "blocking"
+            ),
         )
 
     def stream(

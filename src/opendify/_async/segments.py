@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._call import Call, given, nothing, path, read_data
+from .._call import given, nothing, path, read_data
 from .._limits import page_size
 from .._page import Listing, numbered, read_page
 from ..types.segments import NewSegment, Segment
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 
 __all__ = ["AsyncSegments"]
 
@@ -23,11 +23,8 @@ _ALL = "/datasets/{}/documents/{}/segments"
 _ONE = "/datasets/{}/documents/{}/segments/{}"
 
 
-class AsyncSegments:
+class AsyncSegments(AsyncResource):
     """The segments of documents, which a search finds. Dify calls them chunks, too."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(
         self,
@@ -61,14 +58,14 @@ class AsyncSegments:
         ...     [segment] = await knowledge.segments.create(dataset_id, document_id, segments=[new])
         ...     return segment.id
         """
-        page = await self._caller.send(
-            Call("POST", path(_ALL, dataset_id, document_id), _page, json={"segments": segments})
+        page = await self._send(
+            "POST", path(_ALL, dataset_id, document_id), _page, json={"segments": segments}
         )
         return page.data
 
     async def get(self, dataset_id: str, document_id: str, segment_id: str) -> Segment:
         """One segment. Raises `NotFoundError`."""
-        return await self._caller.send(Call("GET", path(_ONE, dataset_id, document_id, segment_id), _segment))
+        return await self._send("GET", path(_ONE, dataset_id, document_id, segment_id), _segment)
 
     async def update(
         self,
@@ -101,10 +98,10 @@ class AsyncSegments:
             attachment_ids=attachment_ids,
             summary=summary,
         )
-        return await self._caller.send(
-            Call("POST", path(_ONE, dataset_id, document_id, segment_id), _segment, json={"segment": segment})
+        return await self._send(
+            "POST", path(_ONE, dataset_id, document_id, segment_id), _segment, json={"segment": segment}
         )
 
     async def delete(self, dataset_id: str, document_id: str, segment_id: str) -> None:
         """Delete a segment. Raises `NotFoundError`, and `BadRequestError` while it is being indexed."""
-        await self._caller.send(Call("DELETE", path(_ONE, dataset_id, document_id, segment_id), nothing))
+        await self._send("DELETE", path(_ONE, dataset_id, document_id, segment_id), nothing)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from .._call import Call, read_as
+from .._call import read_as
 from .._errors import NotFoundError
 from ..types.server import ServerInfo
-from ._caller import AsyncCaller
+from ._resource import AsyncResource
 
 __all__ = ["AsyncServer"]
 
 _info = read_as(ServerInfo)
 
 
-class AsyncServer:
+class AsyncServer(AsyncResource):
     """The Dify server. No key opens or closes this; a wrong one does no harm."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def info(self) -> ServerInfo:
         """Which Dify it is.
@@ -27,7 +24,7 @@ class AsyncServer:
         ...     return (await dify.server.info()).server_version
         """
         try:
-            return await self._caller.send(Call("GET", "/", _info))
+            return await self._send("GET", "/", _info)
         except NotFoundError as error:
             if "x-version" not in error.headers:
                 raise

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._call import Call, nothing, path, read_as
+from .._call import nothing, path, read_as
 from .._errors import APIStatusError, BadRequestError, retold
 from .._limits import TAG_NAME, at_most
 from .._page import Listing, Page, Query, read_page, whole
 from ..types.knowledge import Tag
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 
 __all__ = ["AsyncTags"]
 
@@ -18,11 +18,8 @@ _tag = read_as(Tag)
 _page = read_page(Tag)
 
 
-class AsyncTags:
+class AsyncTags(AsyncResource):
     """The tags of a workspace's datasets."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     def list(self) -> AsyncPages[Tag]:
         """All tags, and how many datasets have each.
@@ -35,7 +32,7 @@ class AsyncTags:
 
         async def ask(query: Query) -> Page[Tag]:
             try:
-                return await self._caller.send(Call("GET", "/datasets/tags", _page))
+                return await self._send("GET", "/datasets/tags", _page)
             except BadRequestError as error:
                 raise _explained(error, "There are tags, and it cannot list them.") from None
 
@@ -59,7 +56,7 @@ class AsyncTags:
 
     async def delete(self, tag_id: str) -> None:
         """Delete a tag, and take it off all datasets. Raises `NotFoundError`."""
-        await self._caller.send(Call("DELETE", "/datasets/tags", nothing, json={"tag_id": tag_id}))
+        await self._send("DELETE", "/datasets/tags", nothing, json={"tag_id": tag_id})
 
     async def bind(self, dataset_id: str, *, tag_ids: Sequence[str]) -> None:
         """Put tags on a dataset. Raises `NotFoundError`, and `BadRequestError` for no tags at all.
@@ -69,14 +66,14 @@ class AsyncTags:
         ...     return [tag.name async for tag in knowledge.tags.of_dataset(dataset_id)]
         """
         body = {"tag_ids": tag_ids, "target_id": dataset_id}
-        await self._caller.send(Call("POST", "/datasets/tags/binding", nothing, json=body))
+        await self._send("POST", "/datasets/tags/binding", nothing, json=body)
 
     async def unbind(self, dataset_id: str, *, tag_ids: Sequence[str]) -> None:
         """Take tags off a dataset, one after the other. Raises `NotFoundError`."""
         for tag_id in tag_ids:
             # Dify 1.12 takes `tag_id` alone, later ones rather `tag_ids`.
             body = {"tag_id": tag_id, "tag_ids": [tag_id], "target_id": dataset_id}
-            await self._caller.send(Call("POST", "/datasets/tags/unbinding", nothing, json=body))
+            await self._send("POST", "/datasets/tags/unbinding", nothing, json=body)
 
     def of_dataset(self, dataset_id: str) -> AsyncPages[Tag]:
         """The tags of one dataset; `binding_count` is not told. Raises `NotFoundError`."""
@@ -84,7 +81,7 @@ class AsyncTags:
 
     async def _write(self, method: str, body: dict[str, str | None], done: str) -> Tag:
         try:
-            return await self._caller.send(Call(method, "/datasets/tags", _tag, json=body))
+            return await self._send(method, "/datasets/tags", _tag, json=body)
         except BadRequestError as error:
             raise _explained(error, done) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from .._call import Call, EventsCall, Reply, given, nothing, path, read_as
+from .._call import EventsCall, Reply, given, nothing, path, read_as
 from .._errors import refusal
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, numbered, read_page
@@ -15,8 +15,8 @@ from ..types._model import is_object
 from ..types.events import WORKFLOW_EVENTS, WorkflowEvent
 from ..types.files import InputFile
 from ..types.workflow import WorkflowLog, WorkflowReply, WorkflowRun
-from ._caller import AsyncCaller
 from ._pages import AsyncPages
+from ._resource import AsyncResource
 from ._stream import Ask, AsyncStream
 
 __all__ = ["AsyncWorkflows"]
@@ -25,11 +25,8 @@ _run = read_as(WorkflowRun)
 _logs = read_page(WorkflowLog)
 
 
-class AsyncWorkflows:
+class AsyncWorkflows(AsyncResource):
     """Apps that run a workflow once: inputs in, outputs out."""
-
-    def __init__(self, caller: AsyncCaller) -> None:
-        self._caller = caller
 
     async def run(
         self,
@@ -90,7 +87,7 @@ class AsyncWorkflows:
     async def stop(self, task_id: str, *, user: str | None = None) -> None:
         """Stop a run. `task_id` is in its events; `user` must be who started it."""
         where = path("/workflows/tasks/{}/stop", task_id)
-        await self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
+        await self._send("POST", where, nothing, json={"user": self._caller.named(user)})
 
     async def get(self, workflow_run_id: str) -> WorkflowRun:
         """How a run stands: status, inputs, outputs, time and tokens. For chatflows, too.
@@ -101,7 +98,7 @@ class AsyncWorkflows:
         >>> async def status(dify: AsyncDify, workflow_run_id: str) -> str:
         ...     return (await dify.workflows.get(workflow_run_id)).status
         """
-        return await self._caller.send(Call("GET", path("/workflows/run/{}", workflow_run_id), _known_run))
+        return await self._send("GET", path("/workflows/run/{}", workflow_run_id), _known_run)
 
     def logs(
         self,

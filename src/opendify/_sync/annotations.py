@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from .._call import Call, nothing, path, read_as
+from .._call import nothing, path, read_as
 from .._page import Listing, numbered, read_page
 from ..types.annotation import Annotation, AnnotationReplyAction, AnnotationReplyJob
-from ._caller import Caller
 from ._pages import Pages
 from ._poll import poll
+from ._resource import Resource
 
 __all__ = ["Annotations"]
 
@@ -17,11 +17,8 @@ _annotations = read_page(Annotation)
 _job = read_as(AnnotationReplyJob)
 
 
-class Annotations:
+class Annotations(Resource):
     """Annotations of the app, and whether it answers with them."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(self, *, keyword: str | None = None, limit: int | None = None) -> Pages[Annotation]:
         """The app's annotations, the newest first; with `keyword`, those that have it in question or answer.
@@ -42,20 +39,18 @@ class Annotations:
         >>> def teach(dify: Dify) -> str:
         ...     return (dify.annotations.create(question="When are you open?", answer="Always.")).id
         """
-        return self._caller.send(
-            Call("POST", "/apps/annotations", _annotation, json={"question": question, "answer": answer})
+        return self._send(
+            "POST", "/apps/annotations", _annotation, json={"question": question, "answer": answer}
         )
 
     def update(self, annotation_id: str, *, question: str, answer: str) -> Annotation:
         """Write question and answer anew. Raises `NotFoundError` for an annotation that is not there."""
         where = path("/apps/annotations/{}", annotation_id)
-        return self._caller.send(
-            Call("PUT", where, _annotation, json={"question": question, "answer": answer})
-        )
+        return self._send("PUT", where, _annotation, json={"question": question, "answer": answer})
 
     def delete(self, annotation_id: str) -> None:
         """Delete an annotation. Raises `NotFoundError` for one that is not there."""
-        self._caller.send(Call("DELETE", path("/apps/annotations/{}", annotation_id), nothing))
+        self._send("DELETE", path("/apps/annotations/{}", annotation_id), nothing)
 
     def enable_reply(
         self, *, embedding_provider_name: str, embedding_model_name: str, score_threshold: float
@@ -89,16 +84,14 @@ class Annotations:
         )
 
     def _reply(self, action: AnnotationReplyAction, **settings: object) -> AnnotationReplyJob:
-        return self._caller.send(Call("POST", path("/apps/annotation-reply/{}", action), _job, json=settings))
+        return self._send("POST", path("/apps/annotation-reply/{}", action), _job, json=settings)
 
     def reply_status(self, job_id: str, *, action: AnnotationReplyAction) -> AnnotationReplyJob:
         """How far `enable_reply` or `disable_reply` has come; `action` says which of the two it was.
 
         Raises `BadRequestError` for a job that Dify does not know, or knows no more.
         """
-        return self._caller.send(
-            Call("GET", path("/apps/annotation-reply/{}/status/{}", action, job_id), _job)
-        )
+        return self._send("GET", path("/apps/annotation-reply/{}/status/{}", action, job_id), _job)
 
     def wait(
         self, job_id: str, *, action: AnnotationReplyAction, timeout: float = 60.0

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from .._call import Call, read_as
+from .._call import read_as
 from ..types.app import AppInfo, AppMeta, AppParameters, AppSite
-from ._caller import Caller
+from ._resource import Resource
 
 __all__ = ["App"]
 
@@ -15,11 +15,8 @@ _meta = read_as(AppMeta)
 _site = read_as(AppSite)
 
 
-class App:
+class App(Resource):
     """The app that the API key belongs to: its name and kind, its form, its limits."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def info(self) -> AppInfo:
         """Name, description, tags and kind (`mode`) of the app.
@@ -27,7 +24,7 @@ class App:
         >>> def kind(dify: Dify) -> str:
         ...     return (dify.app.info()).mode
         """
-        return self._caller.send(Call("GET", "/info", _info))
+        return self._send("GET", "/info", _info)
 
     def parameters(self) -> AppParameters:
         """What the app asks for before a conversation, what is switched on, and which files it takes.
@@ -39,15 +36,15 @@ class App:
         ...     form = (dify.app.parameters()).user_input_form
         ...     return [field.variable for field in form if field.required]
         """
-        return self._caller.send(Call("GET", "/parameters", _parameters))
+        return self._send("GET", "/parameters", _parameters)
 
     def meta(self) -> AppMeta:
         """The icons of the app's tools."""
-        return self._caller.send(Call("GET", "/meta", _meta))
+        return self._send("GET", "/meta", _meta)
 
     def site(self) -> AppSite:
         """How the app's own web page looks: title, icon, colours, texts.
 
         Raises `PermissionDeniedError` for an app without one.
         """
-        return self._caller.send(Call("GET", "/site", _site))
+        return self._send("GET", "/site", _site)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from .._call import Call, FileCall, Form, Progress, given, read_as
+from .._call import FileCall, Form, Progress, given, read_as
 from ..types.audio import Transcript
-from ._caller import Caller
 from ._download import Download
+from ._resource import Resource
 from ._upload import FileContent, file_part
 
 __all__ = ["Audio"]
@@ -19,11 +19,8 @@ NO_SPEECH = (
 )
 
 
-class Audio:
+class Audio(Resource):
     """Speech, by the models that the app has for it."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def to_text(
         self,
@@ -46,10 +43,8 @@ class Audio:
         """
         part = file_part(file, name, None, on_progress)
         user = user or self._caller.user
-        return self._caller.send(
-            Call(
-                "POST", "/audio-to-text", _transcript, form=Form({} if user is None else {"user": user}, part)
-            )
+        return self._send(
+            "POST", "/audio-to-text", _transcript, form=Form({} if user is None else {"user": user}, part)
         )
 
     def from_text(

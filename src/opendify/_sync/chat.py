@@ -6,23 +6,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import Call, EventsCall, given, nothing, path
+from .._call import EventsCall, given, nothing, path
 from .._fold import ChatFold, MessageCourse
 from .._runs import run_events, way_back
 from ..types.chat import ChatReply
 from ..types.events import CHAT_EVENTS, ChatEvent
 from ..types.files import InputFile
-from ._caller import Caller
+from ._resource import Resource
 from ._stream import Ask, Stream
 
 __all__ = ["Chat"]
 
 
-class Chat:
+class Chat(Resource):
     """Apps that hold a conversation: chat, agent-chat, advanced-chat (chatflow) and agent (New Agent)."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def send(
         self,
@@ -145,7 +142,7 @@ class Chat:
         second; the stream then ends as usual, with the text so far.
         """
         where = path("/chat-messages/{}/stop", task_id)
-        self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
+        self._send("POST", where, nothing, json={"user": self._caller.named(user)})
 
     def _call(
         self,

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from .._call import Call, nothing, path, read_data
+from .._call import nothing, path, read_data
 from .._limits import page_size
 from .._page import Listing, numbered, read_page
 from ..types.segments import ChildChunk
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 
 __all__ = ["ChildChunks"]
 
@@ -19,11 +19,8 @@ _ALL = "/datasets/{}/documents/{}/segments/{}/child_chunks"
 _ONE = "/datasets/{}/documents/{}/segments/{}/child_chunks/{}"
 
 
-class ChildChunks:
+class ChildChunks(Resource):
     """The child chunks of segments. A search goes by them, and gives their segments."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(
         self,
@@ -50,17 +47,15 @@ class ChildChunks:
         Raises `NotFoundError`, and `BadRequestError` where the embedding model fails.
         """
         where = path(_ALL, dataset_id, document_id, segment_id)
-        return self._caller.send(Call("POST", where, _child_chunk, json={"content": content}))
+        return self._send("POST", where, _child_chunk, json={"content": content})
 
     def update(
         self, dataset_id: str, document_id: str, segment_id: str, child_chunk_id: str, *, content: str
     ) -> ChildChunk:
         """Write a child chunk anew. Raises `NotFoundError`, and `BadRequestError` as `create`."""
         where = path(_ONE, dataset_id, document_id, segment_id, child_chunk_id)
-        return self._caller.send(Call("PATCH", where, _child_chunk, json={"content": content}))
+        return self._send("PATCH", where, _child_chunk, json={"content": content})
 
     def delete(self, dataset_id: str, document_id: str, segment_id: str, child_chunk_id: str) -> None:
         """Delete a child chunk. Raises `NotFoundError`."""
-        self._caller.send(
-            Call("DELETE", path(_ONE, dataset_id, document_id, segment_id, child_chunk_id), nothing)
-        )
+        self._send("DELETE", path(_ONE, dataset_id, document_id, segment_id, child_chunk_id), nothing)

@@ -6,22 +6,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import Call, EventsCall, given, nothing, path
+from .._call import EventsCall, given, nothing, path
 from .._fold import CompletionFold, MessageCourse
 from ..types.chat import CompletionReply
 from ..types.events import COMPLETION_EVENTS, CompletionEvent
 from ..types.files import InputFile
-from ._caller import Caller
+from ._resource import Resource
 from ._stream import Stream
 
 __all__ = ["Completion"]
 
 
-class Completion:
+class Completion(Resource):
     """Apps that make a text out of a form, without a conversation."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def send(
         self,
@@ -60,7 +57,7 @@ class Completion:
     def stop(self, task_id: str, *, user: str | None = None) -> None:
         """Stop a text that is being written. `task_id` is in its events; `user` must be who asked."""
         where = path("/completion-messages/{}/stop", task_id)
-        self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
+        self._send("POST", where, nothing, json={"user": self._caller.named(user)})
 
     def _call(
         self,

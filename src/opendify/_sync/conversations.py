@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from .._call import Call, given, nothing, path, read_as
+from .._call import given, nothing, path, read_as
 from .._page import Listing, after_last, read_page
 from ..types.conversation import Conversation, ConversationVariable, SortBy
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 
 __all__ = ["Conversations"]
 
@@ -17,11 +17,8 @@ _variable = read_as(ConversationVariable)
 _variables = read_page(ConversationVariable)
 
 
-class Conversations:
+class Conversations(Resource):
     """Conversations of chat apps, agents and chatflows. An end user has their own, and sees no others."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(
         self, *, user: str | None = None, sort_by: SortBy | None = None, limit: int | None = None
@@ -60,13 +57,11 @@ class Conversations:
         ...     renamed = dify.conversations.rename(conversation_id, name="Travel plans", user="ada")
         ...     return renamed.name
         """
-        return self._caller.send(
-            Call(
-                "POST",
-                path("/conversations/{}/name", conversation_id),
-                _conversation,
-                json=given(name=name, auto_generate=auto_generate, user=self._caller.named(user)),
-            )
+        return self._send(
+            "POST",
+            path("/conversations/{}/name", conversation_id),
+            _conversation,
+            json=given(name=name, auto_generate=auto_generate, user=self._caller.named(user)),
         )
 
     def delete(self, conversation_id: str, *, user: str | None = None) -> None:
@@ -75,7 +70,7 @@ class Conversations:
         Dify 1.12.1 says nothing of one that is not there, or that is another user's.
         """
         where = path("/conversations/{}", conversation_id)
-        self._caller.send(Call("DELETE", where, nothing, json={"user": self._caller.named(user)}))
+        self._send("DELETE", where, nothing, json={"user": self._caller.named(user)})
 
     def variables(
         self,
@@ -114,6 +109,4 @@ class Conversations:
         that is not there.
         """
         where = path("/conversations/{}/variables/{}", conversation_id, variable_id)
-        return self._caller.send(
-            Call("PUT", where, _variable, json={"value": value, "user": self._caller.named(user)})
-        )
+        return self._send("PUT", where, _variable, json={"value": value, "user": self._caller.named(user)})

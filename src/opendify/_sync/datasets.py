@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._call import Call, given, nothing, path, read_as
+from .._call import given, nothing, path, read_as
 from .._limits import DATASET_NAME, QUERY, at_most, page_size
 from .._page import Listing, numbered, read_page
 from ..types.knowledge import (
@@ -16,8 +16,8 @@ from ..types.knowledge import (
     SummaryIndexSetting,
 )
 from ..types.retrieval import ExternalRetrievalModel, Retrieval, RetrievalModel, complete
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 
 __all__ = ["Datasets"]
 
@@ -26,11 +26,8 @@ _page = read_page(Dataset)
 _retrieval = read_as(Retrieval)
 
 
-class Datasets:
+class Datasets(Resource):
     """The knowledge bases of a workspace."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(
         self,
@@ -87,30 +84,28 @@ class Datasets:
         >>> def make(knowledge: Knowledge) -> str:
         ...     return (knowledge.datasets.create(name="Handbook")).id
         """
-        return self._caller.send(
-            Call(
-                "POST",
-                "/datasets",
-                _dataset,
-                json=given(
-                    name=at_most(DATASET_NAME, "name", name),
-                    description=description,
-                    indexing_technique=indexing_technique,
-                    permission=permission,
-                    embedding_model=embedding_model,
-                    embedding_model_provider=embedding_model_provider,
-                    retrieval_model=complete(retrieval_model),
-                    summary_index_setting=summary_index_setting,
-                    provider=provider,
-                    external_knowledge_api_id=external_knowledge_api_id,
-                    external_knowledge_id=external_knowledge_id,
-                ),
-            )
+        return self._send(
+            "POST",
+            "/datasets",
+            _dataset,
+            json=given(
+                name=at_most(DATASET_NAME, "name", name),
+                description=description,
+                indexing_technique=indexing_technique,
+                permission=permission,
+                embedding_model=embedding_model,
+                embedding_model_provider=embedding_model_provider,
+                retrieval_model=complete(retrieval_model),
+                summary_index_setting=summary_index_setting,
+                provider=provider,
+                external_knowledge_api_id=external_knowledge_api_id,
+                external_knowledge_id=external_knowledge_id,
+            ),
         )
 
     def get(self, dataset_id: str) -> Dataset:
         """One dataset. Raises `NotFoundError`, and `PermissionDeniedError` where it is another's own."""
-        return self._caller.send(Call("GET", path("/datasets/{}", dataset_id), _dataset))
+        return self._send("GET", path("/datasets/{}", dataset_id), _dataset)
 
     def update(
         self,
@@ -135,25 +130,23 @@ class Datasets:
 
         Raises `NotFoundError`, `ConflictError` where the name is taken, and `BadRequestError`.
         """
-        return self._caller.send(
-            Call(
-                "PATCH",
-                path("/datasets/{}", dataset_id),
-                _dataset,
-                json=given(
-                    name=at_most(DATASET_NAME, "name", name),
-                    description=description,
-                    indexing_technique=indexing_technique,
-                    permission=permission,
-                    partial_member_list=partial_member_list,
-                    embedding_model=embedding_model,
-                    embedding_model_provider=embedding_model_provider,
-                    retrieval_model=complete(retrieval_model),
-                    external_retrieval_model=external_retrieval_model,
-                    external_knowledge_api_id=external_knowledge_api_id,
-                    external_knowledge_id=external_knowledge_id,
-                ),
-            )
+        return self._send(
+            "PATCH",
+            path("/datasets/{}", dataset_id),
+            _dataset,
+            json=given(
+                name=at_most(DATASET_NAME, "name", name),
+                description=description,
+                indexing_technique=indexing_technique,
+                permission=permission,
+                partial_member_list=partial_member_list,
+                embedding_model=embedding_model,
+                embedding_model_provider=embedding_model_provider,
+                retrieval_model=complete(retrieval_model),
+                external_retrieval_model=external_retrieval_model,
+                external_knowledge_api_id=external_knowledge_api_id,
+                external_knowledge_id=external_knowledge_id,
+            ),
         )
 
     def delete(self, dataset_id: str) -> None:
@@ -161,7 +154,7 @@ class Datasets:
 
         Raises `NotFoundError`, and `ConflictError` where an app uses it (Dify 1.12 deletes it all the same).
         """
-        self._caller.send(Call("DELETE", path("/datasets/{}", dataset_id), nothing))
+        self._send("DELETE", path("/datasets/{}", dataset_id), nothing)
 
     def retrieve(
         self,
@@ -185,16 +178,14 @@ class Datasets:
         ...     found = knowledge.datasets.retrieve(dataset_id, query="holidays", retrieval_model=how)
         ...     return [record.segment.content for record in found.records]
         """
-        return self._caller.send(
-            Call(
-                "POST",
-                path("/datasets/{}/retrieve", dataset_id),
-                _retrieval,
-                json=given(
-                    query=at_most(QUERY, "query", query),
-                    retrieval_model=complete(retrieval_model),
-                    external_retrieval_model=external_retrieval_model,
-                    attachment_ids=attachment_ids,
-                ),
-            )
+        return self._send(
+            "POST",
+            path("/datasets/{}/retrieve", dataset_id),
+            _retrieval,
+            json=given(
+                query=at_most(QUERY, "query", query),
+                retrieval_model=complete(retrieval_model),
+                external_retrieval_model=external_retrieval_model,
+                attachment_ids=attachment_ids,
+            ),
         )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from .._call import (
-    Call,
     FileCall,
     FilePart,
     Form,
@@ -35,10 +34,10 @@ from ..types.documents import (
 )
 from ..types.knowledge import IndexingTechnique
 from ..types.retrieval import RetrievalModel, complete
-from ._caller import Caller
 from ._download import Download
 from ._pages import Pages
 from ._poll import poll
+from ._resource import Resource
 from ._upload import FileContent, file_part
 
 __all__ = ["Documents"]
@@ -58,14 +57,11 @@ _ALL = "/datasets/{}/documents"
 _ONE = "/datasets/{}/documents/{}"
 
 
-class Documents:
+class Documents(Resource):
     """The documents of datasets.
 
     Dify takes a document at once and indexes it afterwards; until that is done (`wait`), it is not found.
     """
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(
         self,
@@ -90,9 +86,7 @@ class Documents:
         self, dataset_id: str, document_id: str, *, metadata: Literal["all", "only", "without"] | None = None
     ) -> DocumentDetail:
         """All of one document, its metadata "only", or all "without" that. Raises `NotFoundError`."""
-        return self._caller.send(
-            Call("GET", path(_ONE, dataset_id, document_id), _detail, query={"metadata": metadata})
-        )
+        return self._send("GET", path(_ONE, dataset_id, document_id), _detail, query={"metadata": metadata})
 
     def create_by_text(
         self,
@@ -137,7 +131,7 @@ class Documents:
             original_document_id=original_document_id,
         )
         where = path("/datasets/{}/document/create-by-text", dataset_id)
-        return self._caller.send(Call("POST", where, _batch, json=document))
+        return self._send("POST", where, _batch, json=document)
 
     def create_by_file(
         self,
@@ -207,7 +201,7 @@ class Documents:
             raise ValueError("Dify takes a new text only together with a name: pass the document's.")
         settings = _cutting(process_rule, doc_form, doc_language, retrieval_model)
         where = path(_ONE + "/update-by-text", dataset_id, document_id)
-        return self._caller.send(Call("POST", where, _batch, json=given(name=name, text=text, **settings)))
+        return self._send("POST", where, _batch, json=given(name=name, text=text, **settings))
 
     def update_by_file(
         self,
@@ -263,14 +257,14 @@ class Documents:
 
     def delete(self, dataset_id: str, document_id: str) -> None:
         """Delete a document. Raises `NotFoundError`, and `PermissionDeniedError` for an archived one."""
-        self._caller.send(Call("DELETE", path(_ONE, dataset_id, document_id), nothing))
+        self._send("DELETE", path(_ONE, dataset_id, document_id), nothing)
 
     def indexing_status(self, dataset_id: str, batch: str) -> _Statuses:
         """How far the documents of a batch are. `batch` is what `create_by_text` and the like give.
 
         Raises `NotFoundError` for a batch that is not there; a document's id is none.
         """
-        page = self._caller.send(Call("GET", path(_ONE + "/indexing-status", dataset_id, batch), _statuses))
+        page = self._send("GET", path(_ONE + "/indexing-status", dataset_id, batch), _statuses)
         return page.data
 
     def wait(
@@ -314,7 +308,7 @@ class Documents:
         `BadRequestError` for a document that is not indexed yet.
         """
         where = path(_ALL + "/status/{}", dataset_id, action)
-        self._caller.send(Call("PATCH", where, nothing, json={"document_ids": document_ids}))
+        self._send("PATCH", where, nothing, json={"document_ids": document_ids})
 
     def download(self, dataset_id: str, document_id: str) -> Download:
         """The file that a document was made from, to save or to read (Dify 1.16).
@@ -330,7 +324,7 @@ class Documents:
 
     def download_url(self, dataset_id: str, document_id: str) -> str:
         """Where the file of `download` is: a signed address that is good for some minutes (Dify 1.16)."""
-        return self._caller.send(Call("GET", path(_ONE + "/download", dataset_id, document_id), _url))
+        return self._send("GET", path(_ONE + "/download", dataset_id, document_id), _url)
 
     def download_zip(self, dataset_id: str, *, document_ids: Sequence[str]) -> Download:
         """The files of up to 100 documents in one ZIP archive, to save or to read (Dify 1.16).
@@ -354,7 +348,7 @@ class Documents:
     ) -> DocumentBatch:
         form = Form({"data": encode_json(settings).decode()}, part)
         try:
-            return self._caller.send(Call(method, where, _batch, form=form))
+            return self._send(method, where, _batch, form=form)
         except BadRequestError as error:
             if error.message:
                 raise

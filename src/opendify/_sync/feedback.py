@@ -3,22 +3,19 @@
 
 from __future__ import annotations
 
-from .._call import Call, given, nothing, path
+from .._call import given, nothing, path
 from .._page import Listing, numbered, read_page
 from ..types.feedback import Feedback, Rating
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 
 __all__ = ["Feedbacks"]
 
 _feedbacks = read_page(Feedback)
 
 
-class Feedbacks:
+class Feedbacks(Resource):
     """Ratings of answers."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def send(
         self,
@@ -36,13 +33,11 @@ class Feedbacks:
         >>> def praise(dify: Dify, message_id: str) -> None:
         ...     dify.feedback.send(message_id, rating="like", content="Just so.", user="ada")
         """
-        self._caller.send(
-            Call(
-                "POST",
-                path("/messages/{}/feedbacks", message_id),
-                nothing,
-                json={"rating": rating, "user": self._caller.named(user), **given(content=content)},
-            )
+        self._send(
+            "POST",
+            path("/messages/{}/feedbacks", message_id),
+            nothing,
+            json={"rating": rating, "user": self._caller.named(user), **given(content=content)},
         )
 
     def list(self, *, limit: int | None = None) -> Pages[Feedback]:

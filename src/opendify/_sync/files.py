@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from .._call import Call, FileCall, Form, Progress, path, read_as
+from .._call import FileCall, Form, Progress, path, read_as
 from ..types.files import UploadedFile
-from ._caller import Caller
 from ._download import Download
+from ._resource import Resource
 from ._upload import FileContent, file_part
 
 __all__ = ["Files"]
@@ -14,11 +14,8 @@ __all__ = ["Files"]
 _uploaded = read_as(UploadedFile)
 
 
-class Files:
+class Files(Resource):
     """Files of an end user."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def upload(
         self,
@@ -45,8 +42,8 @@ class Files:
         ...     return reply.answer
         """
         part = file_part(file, name, mime_type, on_progress)
-        return self._caller.send(
-            Call("POST", "/files/upload", _uploaded, form=Form({"user": self._caller.named(user)}, part))
+        return self._send(
+            "POST", "/files/upload", _uploaded, form=Form({"user": self._caller.named(user)}, part)
         )
 
     def preview(self, file_id: str, *, as_attachment: bool = False, user: str | None = None) -> Download:

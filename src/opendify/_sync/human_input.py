@@ -6,26 +6,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .._call import Call, Reply, read_as
+from .._call import Reply, read_as
 from .._runs import form_path, submission
 from ..types.human_input import HumanInputAnswer, HumanInputForm
-from ._caller import Caller
+from ._resource import Resource
 
 __all__ = ["HumanInput"]
 
 _form = read_as(HumanInputForm)
 
 
-class HumanInput:
+class HumanInput(Resource):
     """A workflow or chatflow that waits for a person: its form, and the answer. Dify 1.14 and later.
 
     A run that waits ends its stream with `workflow_paused`, and its reply has the status "paused"; both hold
     the forms with their tokens. When a form is submitted the run goes on, and `workflows.events` or
     `chat.events` follows it. `human_input=` of `workflows.run` and `chat.send` does all that.
     """
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def form(self, form_token: str) -> HumanInputForm:
         """The form, for a person to fill in.
@@ -41,7 +38,7 @@ class HumanInput:
         def read(reply: Reply) -> HumanInputForm:
             return _form(reply).model_copy(update={"form_token": form_token})
 
-        return self._caller.send(Call("GET", form_path(form_token), read))
+        return self._send("GET", form_path(form_token), read)
 
     def submit(
         self,

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from .._call import Call, path
+from .._call import path
 from .._page import Listing, before_first, read_page
 from ..types.message import Message
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 
 __all__ = ["Messages"]
 
@@ -17,11 +17,8 @@ _questions = read_page(str)
 Questions = list[str]  # within the class, `list` is its own method
 
 
-class Messages:
+class Messages(Resource):
     """Messages of chat apps, agents and chatflows."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(
         self, conversation_id: str, *, user: str | None = None, limit: int | None = None
@@ -56,5 +53,5 @@ class Messages:
         ...     return dify.messages.suggested(message_id, user="ada")
         """
         where = path("/messages/{}/suggested", message_id)
-        told = self._caller.send(Call("GET", where, _questions, query={"user": self._caller.named(user)}))
+        told = self._send("GET", where, _questions, query={"user": self._caller.named(user)})
         return told.data

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._call import Call, nothing, path, read_as
+from .._call import nothing, path, read_as
 from .._page import Listing, read_page, whole
 from ..types.knowledge import MetadataField, MetadataOperation, MetadataType
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 
 __all__ = ["Metadata"]
 
@@ -18,11 +18,8 @@ _fields = read_page(MetadataField, "doc_metadata")
 _built_in = read_page(MetadataField, "fields")
 
 
-class Metadata:
+class Metadata(Resource):
     """The metadata fields of datasets."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(self, dataset_id: str) -> Pages[MetadataField]:
         """A dataset's own fields, and how many documents have something in each. Raises `NotFoundError`.
@@ -43,18 +40,18 @@ class Metadata:
 
         Raises `NotFoundError`, and `BadRequestError` where the dataset has a field of this name.
         """
-        return self._caller.send(
-            Call("POST", path("/datasets/{}/metadata", dataset_id), _field, json={"type": type, "name": name})
+        return self._send(
+            "POST", path("/datasets/{}/metadata", dataset_id), _field, json={"type": type, "name": name}
         )
 
     def update(self, dataset_id: str, metadata_id: str, *, name: str) -> MetadataField:
         """Give a field another name. Raises `NotFoundError`, and `BadRequestError` where it is taken."""
         where = path("/datasets/{}/metadata/{}", dataset_id, metadata_id)
-        return self._caller.send(Call("PATCH", where, _field, json={"name": name}))
+        return self._send("PATCH", where, _field, json={"name": name})
 
     def delete(self, dataset_id: str, metadata_id: str) -> None:
         """Delete a field, and all that documents have in it. Raises `NotFoundError`."""
-        self._caller.send(Call("DELETE", path("/datasets/{}/metadata/{}", dataset_id, metadata_id), nothing))
+        self._send("DELETE", path("/datasets/{}/metadata/{}", dataset_id, metadata_id), nothing)
 
     def built_in(self, dataset_id: str) -> Pages[MetadataField]:
         """The fields that Dify itself fills in where they are switched on. They have no `id`."""
@@ -85,9 +82,7 @@ class Metadata:
         ...     knowledge.metadata.update_documents(dataset_id, operation_data=[operation])
         """
         where = path("/datasets/{}/documents/metadata", dataset_id)
-        self._caller.send(Call("POST", where, nothing, json={"operation_data": operation_data}))
+        self._send("POST", where, nothing, json={"operation_data": operation_data})
 
     def _switch(self, dataset_id: str, action: str) -> None:
-        self._caller.send(
-            Call("POST", path("/datasets/{}/metadata/built-in/{}", dataset_id, action), nothing, json={})
-        )
+        self._send("POST", path("/datasets/{}/metadata/built-in/{}", dataset_id, action), nothing, json={})

@@ -6,19 +6,16 @@ from __future__ import annotations
 from .._call import path
 from .._page import Listing, read_page, whole
 from ..types.knowledge import ModelProvider, ModelType
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 
 __all__ = ["Models"]
 
 _page = read_page(ModelProvider)
 
 
-class Models:
+class Models(Resource):
     """The models of a workspace, by provider."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(self, model_type: ModelType) -> Pages[ModelProvider]:
         """The providers that have models of a type which the workspace can use, with these models.

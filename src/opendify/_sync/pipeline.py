@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from .._call import Call, EventsCall, Form, Progress, given, path, read_as
+from .._call import EventsCall, Form, Progress, given, path, read_as
 from .._datasource import DatasourceCourse, DatasourceFold
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, read_page, whole
@@ -23,8 +23,8 @@ from ..types.pipeline import (
     PipelineRun,
 )
 from ..types.workflow import WorkflowReply
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 from ._stream import Stream
 from ._upload import FileContent, file_part
 
@@ -39,14 +39,11 @@ _run = read_as(PipelineRun)
 _RUN = "/datasets/{}/pipeline/run"
 
 
-class Pipeline:
+class Pipeline(Resource):
     """The knowledge pipelines of datasets that have one (`runtime_mode` is "rag_pipeline").
 
     All of it is for Dify 1.16; an older one answers with `NotFoundError`.
     """
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def upload_file(
         self,
@@ -61,7 +58,7 @@ class Pipeline:
         Parameters and errors are those of `Dify.files.upload`.
         """
         part = file_part(file, name, mime_type, on_progress)
-        return self._caller.send(Call("POST", "/datasets/pipeline/file-upload", _file, form=Form({}, part)))
+        return self._send("POST", "/datasets/pipeline/file-upload", _file, form=Form({}, part))
 
     def datasource_plugins(self, dataset_id: str, *, is_published: bool = True) -> Pages[DatasourcePlugin]:
         """The nodes by which documents come into a pipeline, of the published version or of the draft.
@@ -127,15 +124,13 @@ class Pipeline:
 
         Raises `NotFoundError`, and `ServerError` with the code "pipeline_run_error" whatever is wrong.
         """
-        return self._caller.send(
-            Call(
-                "POST",
-                path(_RUN, dataset_id),
-                _run,
-                json=_asked(
-                    inputs, datasource_type, datasource_info_list, start_node_id, is_published, "blocking"
-                ),
-            )
+        return self._send(
+            "POST",
+            path(_RUN, dataset_id),
+            _run,
+            json=_asked(
+                inputs, datasource_type, datasource_info_list, start_node_id, is_published, "blocking"
+            ),
         )
 
     def stream(

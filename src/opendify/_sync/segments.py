@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._call import Call, given, nothing, path, read_data
+from .._call import given, nothing, path, read_data
 from .._limits import page_size
 from .._page import Listing, numbered, read_page
 from ..types.segments import NewSegment, Segment
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 
 __all__ = ["Segments"]
 
@@ -24,11 +24,8 @@ _ALL = "/datasets/{}/documents/{}/segments"
 _ONE = "/datasets/{}/documents/{}/segments/{}"
 
 
-class Segments:
+class Segments(Resource):
     """The segments of documents, which a search finds. Dify calls them chunks, too."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def list(
         self,
@@ -62,14 +59,12 @@ class Segments:
         ...     [segment] = knowledge.segments.create(dataset_id, document_id, segments=[new])
         ...     return segment.id
         """
-        page = self._caller.send(
-            Call("POST", path(_ALL, dataset_id, document_id), _page, json={"segments": segments})
-        )
+        page = self._send("POST", path(_ALL, dataset_id, document_id), _page, json={"segments": segments})
         return page.data
 
     def get(self, dataset_id: str, document_id: str, segment_id: str) -> Segment:
         """One segment. Raises `NotFoundError`."""
-        return self._caller.send(Call("GET", path(_ONE, dataset_id, document_id, segment_id), _segment))
+        return self._send("GET", path(_ONE, dataset_id, document_id, segment_id), _segment)
 
     def update(
         self,
@@ -102,10 +97,10 @@ class Segments:
             attachment_ids=attachment_ids,
             summary=summary,
         )
-        return self._caller.send(
-            Call("POST", path(_ONE, dataset_id, document_id, segment_id), _segment, json={"segment": segment})
+        return self._send(
+            "POST", path(_ONE, dataset_id, document_id, segment_id), _segment, json={"segment": segment}
         )
 
     def delete(self, dataset_id: str, document_id: str, segment_id: str) -> None:
         """Delete a segment. Raises `NotFoundError`, and `BadRequestError` while it is being indexed."""
-        self._caller.send(Call("DELETE", path(_ONE, dataset_id, document_id, segment_id), nothing))
+        self._send("DELETE", path(_ONE, dataset_id, document_id, segment_id), nothing)

@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-from .._call import Call, read_as
+from .._call import read_as
 from .._errors import NotFoundError
 from ..types.server import ServerInfo
-from ._caller import Caller
+from ._resource import Resource
 
 __all__ = ["Server"]
 
 _info = read_as(ServerInfo)
 
 
-class Server:
+class Server(Resource):
     """The Dify server. No key opens or closes this; a wrong one does no harm."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def info(self) -> ServerInfo:
         """Which Dify it is.
@@ -28,7 +25,7 @@ class Server:
         ...     return (dify.server.info()).server_version
         """
         try:
-            return self._caller.send(Call("GET", "/", _info))
+            return self._send("GET", "/", _info)
         except NotFoundError as error:
             if "x-version" not in error.headers:
                 raise

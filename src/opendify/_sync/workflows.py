@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from .._call import Call, EventsCall, Reply, given, nothing, path, read_as
+from .._call import EventsCall, Reply, given, nothing, path, read_as
 from .._errors import refusal
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, numbered, read_page
@@ -16,8 +16,8 @@ from ..types._model import is_object
 from ..types.events import WORKFLOW_EVENTS, WorkflowEvent
 from ..types.files import InputFile
 from ..types.workflow import WorkflowLog, WorkflowReply, WorkflowRun
-from ._caller import Caller
 from ._pages import Pages
+from ._resource import Resource
 from ._stream import Ask, Stream
 
 __all__ = ["Workflows"]
@@ -26,11 +26,8 @@ _run = read_as(WorkflowRun)
 _logs = read_page(WorkflowLog)
 
 
-class Workflows:
+class Workflows(Resource):
     """Apps that run a workflow once: inputs in, outputs out."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def run(
         self,
@@ -91,7 +88,7 @@ class Workflows:
     def stop(self, task_id: str, *, user: str | None = None) -> None:
         """Stop a run. `task_id` is in its events; `user` must be who started it."""
         where = path("/workflows/tasks/{}/stop", task_id)
-        self._caller.send(Call("POST", where, nothing, json={"user": self._caller.named(user)}))
+        self._send("POST", where, nothing, json={"user": self._caller.named(user)})
 
     def get(self, workflow_run_id: str) -> WorkflowRun:
         """How a run stands: status, inputs, outputs, time and tokens. For chatflows, too.
@@ -102,7 +99,7 @@ class Workflows:
         >>> def status(dify: Dify, workflow_run_id: str) -> str:
         ...     return (dify.workflows.get(workflow_run_id)).status
         """
-        return self._caller.send(Call("GET", path("/workflows/run/{}", workflow_run_id), _known_run))
+        return self._send("GET", path("/workflows/run/{}", workflow_run_id), _known_run)
 
     def logs(
         self,
