@@ -100,8 +100,8 @@ class Docstrings(griffe.Extension):
         for thing in everything:
             if thing.docstring:
                 thing.docstring.value = as_markdown(thing.docstring.value)
-            if isinstance(thing, griffe.Class) and [p.name for p in thing.parameters] == ["self", "caller"]:
-                del thing.members["__init__"]  # nobody but a client makes one of these
+            if isinstance(thing, griffe.Class) and thing.name in ("AsyncResource", "Resource"):
+                del thing.members["__init__"]  # nobody but a client makes a resource
         types = [
             thing for thing in everything if isinstance(thing, griffe.Class) and thing.path.startswith(TYPES)
         ]
