@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from opendify import Knowledge
-from opendify.cli.kb.state import STATE_FILE
+from opendify import AsyncKnowledge, Knowledge
+from opendify.cli.kb import push
+from opendify.cli.kb.state import STATE_FILE, Pushed, State
 from opendify.simulator import Simulator
+from sdk.wire_server import WireServer, answer
 from servers import eventually
 
 from .conftest import COMMAND, SECONDS, Run, said
@@ -277,6 +279,24 @@ def test_a_folder_pushed_from_another_machine_leaves_nothing_there_twice(
     (folder / STATE_FILE).unlink()
     assert opendify(*PUSH, **variables).stdout == "3 sent, 3 indexed, 0 unchanged.\n"
     assert documents(knowledge) == ALL
+
+
+async def test_what_dify_refuses_for_its_limit_is_tried_until_it_takes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = b"Sorry, you have reached the knowledge base request rate limit of your subscription."
+    limited = answer(b'{"code":"forbidden","message":"%s","status":403}' % words, status=403)
+    monkeypatch.setattr(push, "LIMIT_PAUSE", 0)
+    pushed, outcome = Pushed("a.md", "abc", "a.md", "d1"), push.Outcome()
+    with WireServer(*[limited] * 9, answer(b"", status=204)) as server, State(tmp_path / "s", "id") as state:
+        async with AsyncKnowledge("dataset-x", base_url=server.url, max_retries=0) as knowledge:
+            await push.prune(knowledge, "id", [pushed], state, outcome)
+    assert (outcome.deleted, outcome.failures) == (1, {})
+    monkeypatch.setattr(push, "LIMIT_PATIENCE", 0)
+    with WireServer(*[limited] * 9) as server, State(tmp_path / "s", "id") as state:
+        async with AsyncKnowledge("dataset-x", base_url=server.url, max_retries=0) as knowledge:
+            await push.prune(knowledge, "id", [pushed], state, outcome)
+    assert "rate limit" in outcome.failures["a.md"]
 
 
 def test_in_a_terminal_two_bars_show_how_far_it_is(

@@ -54,7 +54,7 @@ class ClientOptions(TypedDict):
     max_retries: int
 
 
-_RETRIES = 10  # Dify's limit for knowledge is counted over a minute: what it refuses now it takes then
+_RETRIES = 5
 
 
 @kb.command("push")

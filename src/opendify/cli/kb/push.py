@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from opendify import (
     APIConnectionError,
@@ -18,6 +18,7 @@ from opendify import (
     DifyError,
     NotFoundError,
     PermissionDeniedError,
+    RateLimitError,
 )
 from opendify.cli.kb.plan import Known, Plan, Step
 from opendify.cli.kb.state import Pushed, State
@@ -25,6 +26,11 @@ from opendify.cli.options import UsageError
 from opendify.types import IndexingTechnique
 
 __all__ = ["Outcome", "Show", "known_documents", "prune", "push"]
+
+T = TypeVar("T")
+
+LIMIT_PAUSE, LIMIT_PATIENCE = 5.0, 300.0
+"""Seconds between two tries of what Dify's limit refuses, and until it is given up."""
 
 _FIRST_LOOK, _LONGEST_PAUSE = 0.2, 5.0
 """Seconds between two looks at how far Dify's indexing is; they grow while nothing happens."""
@@ -154,12 +160,14 @@ class _Push:
             self.show.bytes_sent(sent - seen)  # less than nothing where it is sent again
             seen = sent
 
-        created = await self.knowledge.documents.create_by_file(
-            self.dataset_id,
-            self.folder / step.file.path,
-            name=step.pushed.name,
-            indexing_technique=self.technique,
-            on_progress=progress,
+        created = await _within_limits(
+            lambda: self.knowledge.documents.create_by_file(
+                self.dataset_id,
+                self.folder / step.file.path,
+                name=step.pushed.name,
+                indexing_technique=self.technique,
+                on_progress=progress,
+            )
         )
         pushed = self.state.arrived(step.pushed, created.document.id)
         self.indexing[created.document.id] = pushed
@@ -231,7 +239,19 @@ class _Push:
 
 async def _delete(knowledge: AsyncKnowledge, dataset_id: str, document_id: str) -> None:
     with suppress(NotFoundError):  # gone is what it should be
-        await knowledge.documents.delete(dataset_id, document_id)
+        await _within_limits(lambda: knowledge.documents.delete(dataset_id, document_id))
+
+
+async def _within_limits(write: Callable[[], Awaitable[T]]) -> T:
+    """Write as soon as Dify lets us: it counts over a minute, so what it refuses now it takes then."""
+    end = time.monotonic() + LIMIT_PATIENCE
+    while True:
+        try:
+            return await write()
+        except RateLimitError:
+            if time.monotonic() > end:
+                raise
+        await asyncio.sleep(LIMIT_PAUSE)
 
 
 def _first(errors: BaseExceptionGroup[DifyError | UsageError]) -> DifyError | UsageError:
