@@ -11,7 +11,18 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import BinaryIO
 
-__all__ = ["AsyncChunks", "Chunks", "async_read", "async_sleep", "async_write", "read", "sleep", "write"]
+__all__ = [
+    "AsyncChunks",
+    "AsyncHome",
+    "Chunks",
+    "Home",
+    "async_read",
+    "async_sleep",
+    "async_write",
+    "read",
+    "sleep",
+    "write",
+]
 
 
 async def async_sleep(seconds: float) -> None:
@@ -38,6 +49,33 @@ async def async_write(file: BinaryIO, data: bytes) -> None:
 
 def write(file: BinaryIO, data: bytes) -> None:
     file.write(data)
+
+
+class AsyncHome:
+    """Where connections belong: in the event loop that the first of them was opened in."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Raises `RuntimeError` in another event loop, where they would fail in ways that say nothing."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError(
+                "The connections of this client belong to another event loop: make a client in each, as "
+                "with `async with AsyncDify(…)` within what asyncio.run runs."
+            )
+
+
+class Home:
+    """Where connections belong: anywhere, for threads may share them."""
+
+    def check(self) -> None:
+        pass
 
 
 class AsyncChunks:

@@ -34,6 +34,7 @@ from ._errors import (
     no_free_connection,
     silence,
 )
+from ._waiting import AsyncHome
 
 __all__ = ["AiohttpTransport"]
 
@@ -71,6 +72,7 @@ class AiohttpTransport:
         self._trust_env = trust_env
         self._verify = verify
         self._session: aiohttp.ClientSession | None = None
+        self._home = AsyncHome()
         self._timeouts: dict[Timeout, aiohttp.ClientTimeout] = {}
 
     async def __aenter__(self) -> Self:
@@ -82,6 +84,7 @@ class AiohttpTransport:
         await self.aclose()
 
     async def open(self, request: AsyncRequest) -> AsyncResponse:
+        self._home.check()
         begun = time.monotonic()
         faults: list[Exception] = []
         try:
@@ -137,6 +140,7 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         session, self._session = self._session, None
+        self._home = AsyncHome()  # what is opened from now on may be anywhere
         if session is not None:
             await session.close()
 

@@ -18,6 +18,7 @@ from opendify import (
     APIConnectionError,
     APITimeoutError,
     AsyncDify,
+    AsyncHttpxTransport,
     AsyncTransport,
     AuthenticationError,
     BadRequestError,
@@ -31,6 +32,7 @@ from opendify import (
     Timeout,
     TruncatedStreamError,
 )
+from opendify.aiohttp import AiohttpTransport
 
 from .conftest import Connect
 from .wire_server import Close, Pause, Reset, WaitForClient, WireServer, answer, event, events, recording
@@ -349,6 +351,21 @@ def test_a_client_may_be_shared_by_threads() -> None:
         replies = threads.map(lambda n: dify.chat.send(query=str(n)).answer, range(80))
         assert list(replies) == ["Hello"] * 80
     assert len(server.requests) == 80
+
+
+@pytest.mark.parametrize("kind", [AsyncHttpxTransport, AiohttpTransport])
+def test_a_client_that_is_used_in_a_second_event_loop_says_so(kind: Any) -> None:
+    async def ask(dify: AsyncDify) -> str:
+        return (await dify.app.info()).name
+
+    with WireServer(answer(b'{"name":"App","mode":"chat"}', connection="close")) as server:
+        transport = kind(trust_env=False)
+        dify = AsyncDify("app-x", base_url=server.url, transport=transport)
+        assert asyncio.run(ask(dify)) == "App"
+        with pytest.raises(RuntimeError, match="belong to another event loop: make a client in each"):
+            asyncio.run(ask(dify))
+        asyncio.run(transport.aclose())
+    assert len(server.requests) == 1
 
 
 async def test_segments_are_not_held_back(connect: Connect) -> None:

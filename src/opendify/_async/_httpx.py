@@ -18,7 +18,7 @@ from .._errors import (
     no_free_connection,
     silence,
 )
-from .._waiting import AsyncChunks
+from .._waiting import AsyncChunks, AsyncHome
 from ._transport import AsyncRequest, AsyncResponse
 
 __all__ = ["AsyncHttpClient", "AsyncHttpxTransport"]
@@ -59,6 +59,7 @@ class AsyncHttpxTransport:
         verify: bool | ssl.SSLContext = True,
     ) -> None:
         self._owned = True
+        self._home = AsyncHome()
         self._client = httpx2.AsyncClient(
             limits=httpx2.Limits(
                 max_connections=max_connections,
@@ -87,6 +88,7 @@ class AsyncHttpxTransport:
             )
         transport = cls.__new__(cls)
         transport._owned = False
+        transport._home = AsyncHome()
         transport._client = http_client
         return transport
 
@@ -99,6 +101,7 @@ class AsyncHttpxTransport:
         await self.aclose()
 
     async def open(self, request: AsyncRequest) -> AsyncResponse:
+        self._home.check()
         try:
             return _AsyncHttpxResponse(request, await self._client.send(self._built(request), stream=True))
         except _ERRORS as error:

@@ -19,7 +19,7 @@ from .._errors import (
     no_free_connection,
     silence,
 )
-from .._waiting import Chunks
+from .._waiting import Chunks, Home
 from ._transport import Request, Response
 
 __all__ = ["HttpClient", "HttpxTransport"]
@@ -60,6 +60,7 @@ class HttpxTransport:
         verify: bool | ssl.SSLContext = True,
     ) -> None:
         self._owned = True
+        self._home = Home()
         self._client = httpx2.Client(
             limits=httpx2.Limits(
                 max_connections=max_connections,
@@ -88,6 +89,7 @@ class HttpxTransport:
             )
         transport = cls.__new__(cls)
         transport._owned = False
+        transport._home = Home()
         transport._client = http_client
         return transport
 
@@ -100,6 +102,7 @@ class HttpxTransport:
         self.close()
 
     def open(self, request: Request) -> Response:
+        self._home.check()
         try:
             return _HttpxResponse(request, self._client.send(self._built(request), stream=True))
         except _ERRORS as error:
