@@ -403,6 +403,23 @@ def test_a_question_that_is_too_long_is_told(opendify: Run, variables: dict[str,
     assert "query has 251 characters; Dify takes 250." in said(result)
 
 
+def test_a_dataset_is_searched_as_it_is_set_up_but_for_what_is_asked_for(
+    opendify: Run, knowledge: Knowledge, variables: dict[str, str], folder: Path
+) -> None:
+    opendify(*PUSH, **variables)
+    (handbook,) = knowledge.datasets.list()
+    knowledge.datasets.update(
+        handbook.id, retrieval_model={"search_method": "semantic_search", "top_k": 1, "score_threshold": 0.01}
+    )
+
+    def found(*options: str) -> int:
+        search = opendify("kb", "search", "Handbook", "user name capital", "--json", *options, **variables)
+        return len(search.stdout.splitlines())
+
+    assert found() == 1
+    assert found("--top-k", "3") == 2  # the third has no word of it: the threshold still holds
+
+
 def test_what_is_found_is_printed_as_it_is(opendify: Run, variables: dict[str, str], folder: Path) -> None:
     (folder / "guide.md").write_text("A :smile: is [b]no[/b] markup.", "utf-8")
     opendify(*PUSH, **variables)

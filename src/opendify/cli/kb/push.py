@@ -179,12 +179,16 @@ class _Push:
         for step in waits:
             self.indexing[step.pushed.document_id or ""] = step.pushed
         pause, last = _FIRST_LOOK, time.monotonic()
+        took = 0.0  # a large dataset is many pages: half of the time, at least, Dify is left alone
         while self.indexing or not all(task.done() for task in sending):
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(pause, took))
+            begun = time.monotonic()
             if not self.indexing:
-                last = time.monotonic()
+                last = begun
                 continue
-            if await self._look():
+            news = await self._look()
+            took = time.monotonic() - begun
+            if news:
                 pause, last = _FIRST_LOOK, time.monotonic()
             else:
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
