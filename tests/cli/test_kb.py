@@ -281,6 +281,36 @@ def test_a_folder_pushed_from_another_machine_leaves_nothing_there_twice(
     assert documents(knowledge) == ALL
 
 
+def test_a_document_that_somebody_deletes_while_it_is_indexed_is_told(
+    knowledge: Knowledge,
+    variables: dict[str, str],
+    environment: Callable[..., dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "slow.md").write_text("[[index:30]]", "utf-8")
+    (tmp_path / "docs" / "quick.md").write_text("Quick.", "utf-8")
+    process = subprocess.Popen(
+        [*COMMAND, *PUSH], cwd=tmp_path, env=environment(**variables), stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        eventually(lambda: "slow.md" in _names(knowledge))
+        (handbook,) = knowledge.datasets.list()
+        (slow,) = (one.id for one in knowledge.documents.list(handbook.id) if one.name == "slow.md")
+        knowledge.documents.delete(handbook.id, slow)
+        _, told = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    assert "slow.md: Somebody deleted the document while it was indexed." in told
+
+
+def _names(knowledge: Knowledge) -> set[str]:
+    return {
+        document.name
+        for dataset in knowledge.datasets.list()
+        for document in knowledge.documents.list(dataset.id)
+    }
+
+
 async def test_what_dify_refuses_for_its_limit_is_tried_until_it_takes_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

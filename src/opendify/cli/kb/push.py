@@ -23,7 +23,7 @@ from opendify import (
 from opendify.cli.kb.plan import Known, Plan, Step
 from opendify.cli.kb.state import Pushed, State
 from opendify.cli.options import UsageError
-from opendify.types import IndexingTechnique
+from opendify.types import Document, IndexingTechnique
 
 __all__ = ["Outcome", "Show", "known_documents", "prune", "push"]
 
@@ -65,10 +65,11 @@ class Show(Protocol):
 
 async def known_documents(knowledge: AsyncKnowledge, dataset_id: str) -> list[Known]:
     """All documents of a dataset."""
-    return [
-        Known(found.id, found.name, found.indexing_status or "", found.created_at or 0, found.error or "")
-        async for found in knowledge.documents.list(dataset_id, limit=100)
-    ]
+    return [_known(found) async for found in knowledge.documents.list(dataset_id, limit=100)]
+
+
+def _known(found: Document) -> Known:
+    return Known(found.id, found.name, found.indexing_status or "", found.created_at or 0, found.error or "")
 
 
 async def push(
@@ -201,7 +202,7 @@ class _Push:
         documents = {known.id: known for known in await known_documents(self.knowledge, self.dataset_id)}
         news = False
         for document_id, pushed in pending.items():
-            known = documents.get(document_id)
+            known = documents.get(document_id) or await self._get(document_id)
             if known is not None and known.status not in ("completed", "error"):
                 continue
             news = True
@@ -213,6 +214,13 @@ class _Push:
             else:
                 await self._ready(pushed)
         return news
+
+    async def _get(self, document_id: str) -> Known | None:
+        """A document that was in no page: these shift where somebody deletes one meanwhile."""
+        try:
+            return _known(await self.knowledge.documents.get(self.dataset_id, document_id))
+        except NotFoundError:
+            return None
 
     async def _ready(self, pushed: Pushed) -> None:
         try:
