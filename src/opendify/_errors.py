@@ -539,6 +539,6 @@ def silence(url: str, seconds: float | None, cause: Exception | None) -> APITime
 
 def broken(url: str, said: str, cause: Exception | None) -> APIConnectionError:
     """The connection broke after something may have been sent."""
-    error = APIConnectionError(f"The connection to {url} broke: {said}.", url=url, sent=True)
+    error = APIConnectionError(f"The connection to {url} broke: {said.rstrip('.')}.", url=url, sent=True)
     error.__cause__ = cause
     return error

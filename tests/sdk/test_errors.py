@@ -286,3 +286,8 @@ def test_errors_survive_pickling_so_that_process_pools_can_tell_them() -> None:
         assert type(again) is type(error)
         assert str(again) == str(error)
         assert vars(again) == vars(error)
+
+
+def test_a_sentence_of_somebody_else_ends_once() -> None:
+    error = opendify._errors.broken("http://dify/v1", "Server disconnected.", None)
+    assert str(error) == "The connection to http://dify/v1 broke: Server disconnected."
