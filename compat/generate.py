@@ -61,9 +61,10 @@ ODD: Mapping[str, str] = {
     "CreateChildChunkRequestBody": """
     @model_serializer
     def _one(self) -> dict[str, Any]:
-        if self.chunks is None or len(self.chunks) != 1:
+        chunks = self.chunks or []
+        if len(chunks) > 1:
             raise ValueError("Dify takes one child chunk a call: make a request for each.")
-        return {"content": self.chunks[0].content}
+        return {"content": chunk.content for chunk in chunks}
 """,
     # Dify wants the inputs; dify-oapi2 sent {"inputs": {"inputs": …}}, of which Dify finds none.
     "RunWorkflowRequestBody": """

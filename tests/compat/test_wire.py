@@ -503,6 +503,7 @@ def test_a_child_chunk_is_sent_as_dify_takes_it() -> None:
         made = dify.knowledge.v1.chunk.create(request.request_body(body).build(), OPTION)
         assert [chunk.id for chunk in made.data] == ["c"]
         assert json.loads(server.requests[0].body) == {"content": "A child"}
+    assert CreateChildChunkRequestBody.builder().build().model_dump() == {}  # and Dify says what it misses
     with pytest.raises(ValueError, match="one child chunk a call"):
         request.request_body(CreateChildChunkRequestBody.builder().add_chunk("a").add_chunk("b").build())
 
