@@ -21,6 +21,8 @@ HEADER = "# Made from {source} by scripts/unasync.py: edit that file, not this o
 
 SUBSTITUTIONS = {
     r"\basync (def|for|with)\b": r"\1",
+    # (await dify.app.info()).mode: what parentheses were for is gone
+    r"\(await ([\w.]+\((?:[^()\n]|\([^()\n]*\))*\))\)(?=[.\[])": r"\1",
     r"\bawait ": "",
     r"\bAwaitable\[(\w+(?:\[\w+\])?)\]": r"\1",
     r"\bAwaitable, ": "",

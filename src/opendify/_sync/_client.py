@@ -152,7 +152,7 @@ class _Client:
         which Dify calls "file". `headers` are added to those of the client.
 
         >>> def logs(dify: Dify) -> JsonValue:
-        ...     return (dify.request("GET", "/workflows/logs", query={"limit": 5})).json()
+        ...     return dify.request("GET", "/workflows/logs", query={"limit": 5}).json()
         """
         if not path.startswith("/"):
             raise ValueError(f"path must begin with a slash, as in /workflows/logs; it is {shown(path)!r}.")
@@ -206,7 +206,7 @@ class Dify(_Client):
 
     >>> def ask() -> str:
     ...     with Dify("app-…", base_url="https://dify.example.com") as dify:
-    ...         return (dify.chat.send(query="Hello", user="ada")).answer
+    ...         return dify.chat.send(query="Hello", user="ada").answer
     """
 
     _KEY_VARIABLE = "DIFY_API_KEY"

@@ -161,7 +161,7 @@ class Stream(Generic[E, R]):
         ...     with dify.chat.stream(query="Hello", user="ada") as events:
         ...         for event in events:
         ...             print(event.event)
-        ...         return (events.reply()).answer
+        ...         return events.reply().answer
         """
         try:
             if self._failure is not None:
@@ -331,7 +331,7 @@ class Stream(Generic[E, R]):
         if way_back is None or way_back.stored is None or conversation_id is None:
             return None, ""
         try:
-            messages = (self._caller.send(way_back.stored(conversation_id))).data
+            messages = self._caller.send(way_back.stored(conversation_id)).data
         except DifyError as error:
             return None, str(error)  # the reader is told, and still gets all that is known
         return next((message for message in messages if message.id == self._memory.message_id), None), ""

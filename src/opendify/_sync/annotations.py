@@ -37,7 +37,7 @@ class Annotations(Resource):
         """Write an answer.
 
         >>> def teach(dify: Dify) -> str:
-        ...     return (dify.annotations.create(question="When are you open?", answer="Always.")).id
+        ...     return dify.annotations.create(question="When are you open?", answer="Always.").id
         """
         return self._send(
             "POST", "/apps/annotations", _annotation, json={"question": question, "answer": answer}
@@ -67,7 +67,7 @@ class Annotations(Resource):
         ...         embedding_model_name="text-embedding-3-small",
         ...         score_threshold=0.9,
         ...     )
-        ...     return (dify.annotations.wait(job.job_id, action="enable")).job_status
+        ...     return dify.annotations.wait(job.job_id, action="enable").job_status
         """
         return self._reply(
             "enable",

@@ -22,7 +22,7 @@ class App(Resource):
         """Name, description, tags and kind (`mode`) of the app.
 
         >>> def kind(dify: Dify) -> str:
-        ...     return (dify.app.info()).mode
+        ...     return dify.app.info().mode
         """
         return self._send("GET", "/info", _info)
 
@@ -33,7 +33,7 @@ class App(Resource):
         Agent that was not.
 
         >>> def wanted(dify: Dify) -> list[str]:
-        ...     form = (dify.app.parameters()).user_input_form
+        ...     form = dify.app.parameters().user_input_form
         ...     return [field.variable for field in form if field.required]
         """
         return self._send("GET", "/parameters", _parameters)

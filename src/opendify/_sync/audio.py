@@ -39,7 +39,7 @@ class Audio(Resource):
         and `PayloadTooLargeError`.
 
         >>> def listen(dify: Dify, speech: Path) -> str:
-        ...     return (dify.audio.to_text(speech, user="ada")).text
+        ...     return dify.audio.to_text(speech, user="ada").text
         """
         part = file_part(file, name, None, on_progress)
         user = user or self._caller.user

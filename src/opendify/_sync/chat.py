@@ -112,7 +112,7 @@ class Chat(Resource):
 
         >>> def status(dify: Dify, workflow_run_id: str) -> str | None:
         ...     with dify.chat.events(workflow_run_id, user="ada") as events:
-        ...         return (events.reply()).workflow_status
+        ...         return events.reply().workflow_status
         """
         user = self._caller.named(user)
         return self._caller.stream(

@@ -31,7 +31,7 @@ class Completion(Resource):
         """Fill in the form, and wait for the whole text. Parameters and errors are those of `stream`.
 
         >>> def write(dify: Dify) -> str:
-        ...     return (dify.completion.send(inputs={"query": "A haiku on tea"}, user="ada")).answer
+        ...     return dify.completion.send(inputs={"query": "A haiku on tea"}, user="ada").answer
         """
         return self._caller.fold(self._call(inputs, user, files, trace_id))
 

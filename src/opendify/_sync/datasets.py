@@ -82,7 +82,7 @@ class Datasets(Resource):
         workspace that has no embedding model.
 
         >>> def make(knowledge: Knowledge) -> str:
-        ...     return (knowledge.datasets.create(name="Handbook")).id
+        ...     return knowledge.datasets.create(name="Handbook").id
         """
         return self._send(
             "POST",

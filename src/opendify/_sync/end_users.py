@@ -21,6 +21,6 @@ class EndUsers(Resource):
         Raises `NotFoundError` for an end user of another app, and in Dify before 1.13.
 
         >>> def who(dify: Dify, end_user_id: str) -> str | None:
-        ...     return (dify.end_users.get(end_user_id)).external_user_id
+        ...     return dify.end_users.get(end_user_id).external_user_id
         """
         return self._send("GET", path("/end-users/{}", end_user_id), _end_user)

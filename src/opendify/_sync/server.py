@@ -22,7 +22,7 @@ class Server(Resource):
         Dify 1.12 has nothing at this address, but says its version there as everywhere, in a header.
 
         >>> def version(dify: Dify) -> str:
-        ...     return (dify.server.info()).server_version
+        ...     return dify.server.info().server_version
         """
         try:
             return self._send("GET", "/", _info)

@@ -46,7 +46,7 @@ class Workflows(Resource):
         ("partial-succeeded") or that waits for a person ("paused") is returned, with that `status`.
 
         >>> def summary(dify: Dify) -> JsonValue:
-        ...     return (dify.workflows.run(inputs={"text": "…"}, user="ada")).outputs["result"]
+        ...     return dify.workflows.run(inputs={"text": "…"}, user="ada").outputs["result"]
         """
         call = self._call(inputs, user, files, workflow_id, trace_id, resume)
         return self._caller.fold(call, human_input)
@@ -97,7 +97,7 @@ class Workflows(Resource):
         workflow.
 
         >>> def status(dify: Dify, workflow_run_id: str) -> str:
-        ...     return (dify.workflows.get(workflow_run_id)).status
+        ...     return dify.workflows.get(workflow_run_id).status
         """
         return self._send("GET", path("/workflows/run/{}", workflow_run_id), _known_run)
 
@@ -163,7 +163,7 @@ class Workflows(Resource):
 
         >>> def outputs(dify: Dify, workflow_run_id: str) -> Mapping[str, JsonValue]:
         ...     with dify.workflows.events(workflow_run_id, user="ada") as events:
-        ...         return (events.reply()).outputs
+        ...         return events.reply().outputs
         """
         user = self._caller.named(user)
         return self._caller.stream(
