@@ -14,6 +14,7 @@ from . import types as types
 from ._lazy import find
 
 if TYPE_CHECKING:
+    __version__: str
     from ._async._client import AsyncDify, AsyncKnowledge
     from ._async._download import AsyncDownload
     from ._async._httpx import AsyncHttpxTransport
@@ -119,6 +120,10 @@ _TWINS = ("_client", "_transport", "_pages", "_download", "_stream", "_httpx")
 if not TYPE_CHECKING:  # or else every name would seem to be there
 
     def __getattr__(name: str) -> object:
+        if name == "__version__":  # of the distribution that is installed; read only when it is asked for
+            from importlib.metadata import version
+
+            return version(__name__)
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if name.startswith("Async"):

@@ -87,6 +87,12 @@ class Timeout:
             return timeout
         if timeout is None:
             return cls()
+        if not isinstance(timeout, int | float):  # pyright: ignore[reportUnnecessaryIsInstance] a type is no proof
+            kind = type(timeout)
+            raise TypeError(
+                "timeout is an opendify.Timeout or a number of seconds, "
+                f"not a {kind.__module__}.{kind.__name__}."
+            )
         if timeout <= 0:
             raise ValueError("timeout must be more than 0 seconds; Timeout(silence=None) waits for ever.")
         return cls(connect=min(timeout, 10.0), silence=timeout)

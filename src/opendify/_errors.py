@@ -172,7 +172,8 @@ class AuthenticationError(APIStatusError):
     """401: the API key is missing, wrong, or of the other kind (app key against dataset key)."""
 
     _usual_advice = (
-        "Take the key from the app's API Access page in Dify: app-… for an app, dataset-… for knowledge."
+        "Take the key of an app (app-…) from its page API Access in Dify, that of knowledge (dataset-…) from "
+        "Knowledge, Service API."
     )
 
 
@@ -185,7 +186,10 @@ class PermissionDeniedError(APIStatusError):
 class NotFoundError(APIStatusError):
     """404: no such conversation, file or workflow for this app and this user; or a wrong base URL."""
 
-    _usual_advice = "Check the id, that it belongs to this app and this user, and the base URL."
+    _usual_advice = (
+        "Check the id, the base URL, and that what you ask for is of this app and this user, or, with a "
+        "dataset key, of its workspace."
+    )
 
 
 class MethodNotAllowedError(APIStatusError):
@@ -205,7 +209,10 @@ class PreconditionFailedError(APIStatusError):
 class PayloadTooLargeError(APIStatusError):
     """413: the file is larger than Dify, or the web server before it, takes."""
 
-    _usual_advice = "client.app.parameters() tells Dify's limits; a web server before it may have its own."
+    _usual_advice = (
+        "Send less, or raise the limit: Dify's, which client.app.parameters() tells, or that of a web server "
+        "before it."
+    )
 
 
 class UnsupportedMediaTypeError(APIStatusError):
@@ -363,6 +370,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 _TOO_MANY = "Too many requests"
 # The knowledge rate limit (N requests in 60 s) is 403 forbidden, told from others by its words alone.
 _KNOWLEDGE_LIMIT = "rate limit"
+_KNOWLEDGE_ADVICE = "Wait a minute, send fewer at a time, or raise the workspace's plan in Dify."
 # Flask-RESTX adds a hint about routes to every 404; it is about the server's code, not the caller's fault.
 _ROUTE_HINT = re.compile(r"\s*You have requested this URI \[.*", re.DOTALL)
 
@@ -399,6 +407,7 @@ def refusal(
         kind is PermissionDeniedError and _KNOWLEDGE_LIMIT in message.lower()
     ):
         kind = RateLimitError
+        advice = _KNOWLEDGE_ADVICE if status == 403 and advice is None else advice
     return kind(
         message,
         status=status,
@@ -491,11 +500,12 @@ def shown(url: str) -> str:
 # where it would repeat what was sent or received.
 
 
-def no_connection(url: str, said: str, cause: Exception | None) -> APIConnectionError:
-    """Nothing could be sent."""
-    error = APIConnectionError(
-        f"No connection to {url}: {said}. Is the server up, and the address right?", url=url, sent=False
-    )
+def no_connection(
+    url: str, said: str, cause: Exception | None, *, by_proxy: bool = False
+) -> APIConnectionError:
+    """Nothing could be sent. `by_proxy`: it may be a proxy that did not answer."""
+    advice = "Is the server up, and the address right?" + (" Or the proxy's: one is set." if by_proxy else "")
+    error = APIConnectionError(f"No connection to {url}: {said}. {advice}", url=url, sent=False)
     error.__cause__ = cause
     return error
 

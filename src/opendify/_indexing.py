@@ -32,12 +32,13 @@ def still_indexing(documents: Sequence[IndexingStatus], timeout: float) -> Index
         for document in left
     )
     states = {document.indexing_status for document in left}
-    advice = " ".join(text for state, text in _ADVICE.items() if state in states)
+    advice = " ".join(text for state, text in _ADVICE.items() if state in states) or _GOES_ON
     return IndexingTimeoutError(
         f"Not indexed within {timeout:g} s: {standing}. {advice}".rstrip(), documents=left, timeout=timeout
     )
 
 
+_GOES_ON = "Dify goes on with it: wait again, or give wait a longer timeout."
 _ADVICE = {
     "paused": "Somebody paused it in Dify.",
     "waiting": "Dify's worker is busy, or does not run.",

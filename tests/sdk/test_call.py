@@ -161,3 +161,10 @@ def test_a_delete_may_have_a_body() -> None:
 
 def test_timeouts_have_defaults_that_live_through_difys_silence() -> None:
     assert Timeout() == Timeout(connect=10.0, silence=120.0)
+
+
+def test_a_timeout_of_another_library_is_refused_in_a_sentence() -> None:
+    with pytest.raises(
+        TypeError, match=r"^timeout is an opendify\.Timeout or a number of seconds, not a \w+\.Timeout\.$"
+    ):
+        Timeout.of(httpx2.Timeout(5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] what people try

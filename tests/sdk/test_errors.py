@@ -163,7 +163,12 @@ def test_only_headers_that_help_are_kept() -> None:
 
 
 def test_messages_tell_what_to_do_next() -> None:
-    assert "API Access page" in str(refusal(401, "unauthorized", "Access token is invalid"))
+    assert "page API Access" in str(refusal(401, "unauthorized", "Access token is invalid"))
+    assert "Knowledge, Service API" in str(refusal(401, "unauthorized", "Access token is invalid"))
+    assert "with a dataset key, of its workspace" in str(refusal(404, "not_found", "Dataset not found."))
+    assert "the workspace's plan" in str(
+        refusal(403, "forbidden", "… the knowledge base request rate limit …")
+    )
     assert "Leave conversation_id out" in str(refusal(400, "conversation_completed", ""))
     assert "client.workflows" in str(refusal(400, "not_chat_app", ""))
     assert "parameters()" in str(refusal(413, "file_too_large", "File size exceeded. {message}"))

@@ -102,6 +102,7 @@ def test_nothing_is_asked_before_it_is_needed() -> None:
         return read(told(forwards(query)))
 
     pages = Pages(Listing("/things", {"limit": 10}, read, after_last(by_id)), ask)
+    assert repr(pages) == "<Pages: nothing is asked until `for` goes through it>"
     assert asked == []
     items = iter(pages)
     assert [next(items).id for _ in range(10)] == [thing["id"] for thing in THINGS[:10]]

@@ -6,6 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,10 @@ def test_what_is_exported_is_listed_in_order_and_has_a_docstring(module: ModuleT
         value = getattr(module, name)
         assert not inspect.isclass(value) or value.__doc__, name
     assert not hasattr(module, "Nothing")
+
+
+def test_the_package_tells_its_version() -> None:
+    assert opendify.__version__ == version("opendify")
 
 
 def test_one_half_of_the_sdk_is_not_loaded_for_the_other_nor_httpx2_before_it_is_needed() -> None:

@@ -504,3 +504,23 @@ async def test_a_client_without_a_user_asks_for_one_before_anything_is_sent(conn
             with pytest.raises(ValueError, match="pass user="):
                 await ask()
     assert server.requests == []
+
+
+def test_where_a_proxy_is_set_a_failure_to_connect_says_that_it_may_be_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with HttpxTransport(proxy="http://ada:secret@127.0.0.1:1") as transport:
+        dify = Dify("app-key", base_url="http://dify.invalid", max_retries=0, transport=transport)
+        with pytest.raises(APIConnectionError, match="proxy's: one is set") as caught:
+            dify.app.info()
+    assert "secret" not in str(caught.value)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    direct = Dify("app-key", base_url="http://127.0.0.1:1", max_retries=0)
+    with direct, pytest.raises(APIConnectionError, match=r"address right\?$"):
+        direct.app.info()
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    by_proxy = Dify("app-key", base_url="http://dify.invalid", max_retries=0)
+    with by_proxy, pytest.raises(APIConnectionError, match="proxy's: one is set"):
+        by_proxy.app.info()

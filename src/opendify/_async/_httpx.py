@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -59,6 +60,9 @@ class AsyncHttpxTransport:
         verify: bool | ssl.SSLContext = True,
     ) -> None:
         self._owned = True
+        self._by_proxy = proxy is not None or (
+            trust_env and not _PROXIES.isdisjoint(map(str.upper, os.environ))
+        )
         self._home = AsyncHome()
         self._client = httpx2.AsyncClient(
             limits=httpx2.Limits(
@@ -88,6 +92,7 @@ class AsyncHttpxTransport:
             )
         transport = cls.__new__(cls)
         transport._owned = False
+        transport._by_proxy = False  # nobody can say; httpx2 does not tell
         transport._home = AsyncHome()
         transport._client = http_client
         return transport
@@ -105,7 +110,7 @@ class AsyncHttpxTransport:
         try:
             return _AsyncHttpxResponse(request, await self._client.send(self._built(request), stream=True))
         except _ERRORS as error:
-            failure = _translated(error, request)
+            failure = _translated(error, request, by_proxy=self._by_proxy)
         raise failure
 
     def _built(self, request: AsyncRequest) -> httpx2.Request:
@@ -189,7 +194,13 @@ _NOT_SENT = (
 )
 
 
-def _translated(error: httpx2.HTTPError | ssl.SSLError, request: AsyncRequest) -> APIConnectionError:
+# In capitals or small, as each program has it.
+_PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+
+
+def _translated(
+    error: httpx2.HTTPError | ssl.SSLError, request: AsyncRequest, *, by_proxy: bool = False
+) -> APIConnectionError:
     """The one place where httpx2's exceptions become ours. To be raised outside of its `except`."""
     if isinstance(error, httpx2.ConnectTimeout):
         return no_connection_in_time(request.address, request.timeout.connect, error)
@@ -201,5 +212,5 @@ def _translated(error: httpx2.HTTPError | ssl.SSLError, request: AsyncRequest) -
         # What follows the colon is the bytes that are wrong: they may be a part of an answer.
         return broken(request.address, str(error).partition(": ")[0], None)
     if isinstance(error, _NOT_SENT):
-        return no_connection(request.address, str(error), error)
+        return no_connection(request.address, str(error), error, by_proxy=by_proxy)
     return broken(request.address, str(error) or type(error).__name__, error)

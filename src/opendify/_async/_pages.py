@@ -26,6 +26,9 @@ class AsyncPages(Generic[T]):
         self._listing = listing
         self._ask = ask
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: nothing is asked until `async for` goes through it>"
+
     async def first(self) -> Page[T]:
         """The first page."""
         return await self._ask(self._listing.query)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -60,6 +61,9 @@ class HttpxTransport:
         verify: bool | ssl.SSLContext = True,
     ) -> None:
         self._owned = True
+        self._by_proxy = proxy is not None or (
+            trust_env and not _PROXIES.isdisjoint(map(str.upper, os.environ))
+        )
         self._home = Home()
         self._client = httpx2.Client(
             limits=httpx2.Limits(
@@ -89,6 +93,7 @@ class HttpxTransport:
             )
         transport = cls.__new__(cls)
         transport._owned = False
+        transport._by_proxy = False  # nobody can say; httpx2 does not tell
         transport._home = Home()
         transport._client = http_client
         return transport
@@ -106,7 +111,7 @@ class HttpxTransport:
         try:
             return _HttpxResponse(request, self._client.send(self._built(request), stream=True))
         except _ERRORS as error:
-            failure = _translated(error, request)
+            failure = _translated(error, request, by_proxy=self._by_proxy)
         raise failure
 
     def _built(self, request: Request) -> httpx2.Request:
@@ -190,7 +195,13 @@ _NOT_SENT = (
 )
 
 
-def _translated(error: httpx2.HTTPError | ssl.SSLError, request: Request) -> APIConnectionError:
+# In capitals or small, as each program has it.
+_PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+
+
+def _translated(
+    error: httpx2.HTTPError | ssl.SSLError, request: Request, *, by_proxy: bool = False
+) -> APIConnectionError:
     """The one place where httpx2's exceptions become ours. To be raised outside of its `except`."""
     if isinstance(error, httpx2.ConnectTimeout):
         return no_connection_in_time(request.address, request.timeout.connect, error)
@@ -202,5 +213,5 @@ def _translated(error: httpx2.HTTPError | ssl.SSLError, request: Request) -> API
         # What follows the colon is the bytes that are wrong: they may be a part of an answer.
         return broken(request.address, str(error).partition(": ")[0], None)
     if isinstance(error, _NOT_SENT):
-        return no_connection(request.address, str(error), error)
+        return no_connection(request.address, str(error), error, by_proxy=by_proxy)
     return broken(request.address, str(error) or type(error).__name__, error)

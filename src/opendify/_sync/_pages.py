@@ -27,6 +27,9 @@ class Pages(Generic[T]):
         self._listing = listing
         self._ask = ask
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: nothing is asked until `for` goes through it>"
+
     def first(self) -> Page[T]:
         """The first page."""
         return self._ask(self._listing.query)

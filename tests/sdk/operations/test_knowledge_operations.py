@@ -503,7 +503,9 @@ async def test_a_batch_is_waited_for_to_the_last_document_and_then_its_failures_
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize(("state", "why"), [("paused", "paused it"), ("waiting", "worker")])
+@pytest.mark.parametrize(
+    ("state", "why"), [("paused", "paused it"), ("waiting", "worker"), ("parsing", "wait again")]
+)
 async def test_a_document_that_does_not_get_on_is_told_with_what_may_keep_it(
     connect: Connect, state: str, why: str
 ) -> None:
