@@ -185,7 +185,7 @@ def test_what_would_be_done_can_be_seen_first(
     assert told.stdout.splitlines() == [
         "send guide.md in place of the old one",
         "delete api/users.md",
-        "1 unchanged.",
+        "1 to send, 1 unchanged, 1 to delete.",
     ]
     assert documents(knowledge) == ALL
 
@@ -391,6 +391,8 @@ def test_documents_and_datasets_are_deleted_only_when_asked_for_twice(
     assert "Delete 1 of the 3 documents of 'Handbook'? Nobody is here to ask: say --yes." in said(unasked)
     assert opendify("kb", "rm", "Handbook", "guide.md", "--yes", **variables).stdout == "Deleted guide.md.\n"
     assert set(documents(knowledge)) == {"api__users.md", "api__中文.txt"}
+    as_pushed = opendify("kb", "rm", "Handbook", "api/users.md", "--yes", **variables)
+    assert as_pushed.stdout == "Deleted api__users.md.\n"
     assert opendify("kb", "rm", "Handbook", "--yes", **variables).returncode == 0
     assert list(knowledge.datasets.list()) == []
 

@@ -191,6 +191,7 @@ def test_a_form_that_the_run_waits_for_is_asked_in_the_terminal(
             told = process.stdout.read().decode()
         assert (process.returncode, told) == (0, "Rejected: Fine by me\n"), seen.decode()
     assert "Draft: A draft" in seen.decode()
+    assert "Remark: [remark]" in seen.decode()
     assert answers == {}
 
 

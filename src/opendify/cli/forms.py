@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from opendify.types import FormInput, HumanInputAnswer, HumanInputForm
 
 __all__ = ["ask"]
 
+# Where a web page would show a field within the text.
+_FIELD = re.compile(r"\{\{#\$output\.([^#{}]+)#\}\}")
+
 
 def ask(form: HumanInputForm, dify: Dify, user: str, console: Console) -> HumanInputAnswer:
     """Show the form, and ask for its fields and its button. Files that are named are uploaded.
@@ -20,7 +24,7 @@ def ask(form: HumanInputForm, dify: Dify, user: str, console: Console) -> HumanI
     Raises `EOFError` where nobody answers, and the errors of an upload.
     """
     console.print(plain(form.node_title), style="bold", markup=False)
-    console.print(plain(form.form_content), markup=False, soft_wrap=True)
+    console.print(plain(_FIELD.sub(r"[\1]", form.form_content)), markup=False, soft_wrap=True)
     inputs = {field.output_variable_name: _value(field, form, dify, user, console) for field in form.inputs}
     titles = [action.title or action.id for action in form.actions]
     return HumanInputAnswer(form.actions[_choose("What shall happen?", titles, console)].id, inputs)

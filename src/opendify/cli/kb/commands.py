@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from opendify import AsyncKnowledge, Knowledge, Timeout
-from opendify.cli.kb.folder import content_of
+from opendify.cli.kb.folder import content_of, document_names
 from opendify.cli.kb.plan import Plan, plan
 from opendify.cli.kb.push import Outcome, known_documents, prune, push
 from opendify.cli.kb.show import Bars
@@ -93,8 +93,9 @@ def push_folder(
     """Push a folder into a dataset: what is new or changed since last time is sent, and indexed.
 
     Push as often as you like: the next push goes on where one was killed. A changed file takes the place of
-    its document. Hidden and empty files are left out, and links to folders are not followed. Every file that
-    fails is told with the reason; the exit code is then 1.
+    its document. The document of api/users.md is named api__users.md, since Dify refuses slashes. Hidden and
+    empty files are left out, and links to folders are not followed. Every file that fails is told with the
+    reason; the exit code is then 1.
     """
     order = Order(
         folder,
@@ -171,7 +172,9 @@ def _tell_plan(todo: Plan, delete: bool) -> None:
         _say(f"wait for {step.file.path}, which was sent before")
     for pushed in todo.gone if delete else ():
         _say(f"delete {pushed.path}")
-    _say(f"{len(todo.unchanged)} unchanged.")
+    told = [f"{len(todo.uploads)} to send", f"{len(todo.unchanged)} unchanged"]
+    told += [f"{len(todo.gone)} to delete"] if delete else []
+    _say(f"{', '.join(told)}.")
 
 
 def _tell_outcome(todo: Plan, outcome: Outcome, delete: bool) -> None:
@@ -270,7 +273,10 @@ def _how(dataset: Dataset, method: SearchMethod | None, top_k: int | None) -> Re
 def remove(
     dataset: Annotated[str, typer.Argument(help="Name or id of the dataset.")],
     documents: Annotated[
-        list[str] | None, typer.Argument(help="Names or ids of documents; left out, the whole dataset goes.")
+        list[str] | None,
+        typer.Argument(
+            help="Names or ids of documents, or paths as they were pushed; left out, the whole dataset goes."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     env_file: EnvFile = None,
@@ -292,7 +298,8 @@ def remove(
         known = list(knowledge.documents.list(found.id, limit=100))
         doomed: dict[str, str] = {}
         for name in documents:
-            fitting = [document for document in known if name in (document.id, document.name)]
+            meant = {name, document_names([name])[name]}
+            fitting = [document for document in known if {document.id, document.name} & meant]
             if not fitting:
                 raise UsageError(
                     f"{found.name!r} has no document {name!r}; see: opendify kb list {dataset!r}"
