@@ -203,6 +203,7 @@ def test_the_doctor_finds_nothing_where_all_is_well_and_tells_what_apps_take(
         "check",
         DIFY_API_BASE=dify.base_url,
         DIFY_API_KEYS=keys,
+        DIFY_DATASET_KEY=dify.dataset_key,
         VALID_API_KEYS="sk-0123456789abcdef",
         SERVER_PORT="0",
     )
@@ -217,6 +218,7 @@ def test_the_doctor_finds_nothing_where_all_is_well_and_tells_what_apps_take(
         "input lang: select (English | 中文), required",
         "files: image, document, at most 3",
         "SERVER_WORKER_CONNECTIONS (10)",
+        "DIFY_DATASET_KEY opens the knowledge of a workspace; datasets: 0",
         "The store keeps what it is given.",
     ):
         assert line in text
@@ -248,13 +250,14 @@ models = ["Simulated Caht", "off"]
             "check",
             DIFY_API_BASE=dify.base_url,
             DIFY_API_KEYS="app-wrong," + dify.keys["chat"],
+            DIFY_DATASET_KEY="dataset-wrong",
             STORE_URL="sqlite:////nowhere/at/all",
             SERVER_HOST="192.0.2.1",
             DIFY_IDLE_SECONDS="30",
         )
     text = said(result)
     assert result.returncode == 1
-    assert text.count("✗") == 6
+    assert text.count("✗") == 7
     for line in (
         "[apps.unreachable]: No connection to http://127.0.0.1:1/v1/info",
         "Is http://127.0.0.1:1/v1 right, and can this machine reach it? DIFY_API_BASE sets it.",
@@ -262,6 +265,7 @@ models = ["Simulated Caht", "off"]
         "Switch the app's API on",
         "DIFY_API_KEYS entry 1: 401 unauthorized",
         "Copy the key again from the app's page 'API Access'",
+        "DIFY_DATASET_KEY: 401 unauthorized",
         "The store can't be used: ",
         "Set SERVER_HOST to an address of this machine.",
         "The client key ada has only 4 characters",

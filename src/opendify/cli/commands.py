@@ -106,8 +106,8 @@ def serve(
 def check(env_file: EnvFile = None, config: ConfigFile = None) -> None:
     """Try everything that the gateway needs, and say what is wrong and how to mend it.
 
-    Looks at every setting, at the store, at every Dify server and every app key. Sends no message to any
-    app. The exit code is 0 if all is well, else 1.
+    Looks at every setting, at the store, at every Dify server and every key, that of the knowledge among
+    them. Sends no message to any app. The exit code is 0 if all is well, else 1.
     """
     files = (env_file or Path(".env"), config or Path("opendify.toml"))
     faults = asyncio.run(doctor.examine(*files, show=_show_finding))

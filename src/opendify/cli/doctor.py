@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from opendify import (
     APIConnectionError,
     AsyncDify,
+    AsyncKnowledge,
     AuthenticationError,
     DifyError,
     NotFoundError,
@@ -72,6 +73,8 @@ async def examine(env_file: Path, toml_file: Path, *, show: Callable[[Finding], 
     tell(about_listening(settings))
     tell([await about_store(settings.store_url)])
     tell(await about_apps(settings))
+    if settings.dify_dataset_key:
+        tell([await about_knowledge(settings.dify_dataset_key, settings.dify_api_base)])
     return faults
 
 
@@ -209,6 +212,19 @@ def _about_app(app: AppConfig, answer: _Answer | DifyError) -> Finding:
     if answer.info.mode not in _MODES:
         return Finding("fault", said, (f"The gateway knows no app of the kind {answer.info.mode!r}.",))
     return Finding("good", said, tuple(takes(answer.parameters)))
+
+
+async def about_knowledge(key: str, base_url: str) -> Finding:
+    """Whether the key of the knowledge, for `opendify kb`, opens any."""
+    timeout = Timeout(connect=_SECONDS, silence=_SECONDS)
+    try:
+        async with AsyncKnowledge(key, base_url=base_url, timeout=timeout, max_retries=0) as knowledge:
+            page = await knowledge.datasets.list(limit=1).first()
+    except (DifyError, ValueError) as error:  # ValueError: a key that can be none
+        return Finding("fault", f"DIFY_DATASET_KEY: {error}")
+    return Finding(
+        "good", f"DIFY_DATASET_KEY opens the knowledge of a workspace; datasets: {page.total or 0}"
+    )
 
 
 _MODES = ("chat", "agent-chat", "advanced-chat", "completion", "workflow", "agent")
