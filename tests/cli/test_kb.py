@@ -382,6 +382,13 @@ def test_datasets_documents_and_passages_are_listed_for_pipes(
     )
 
 
+def test_a_folder_without_a_file_to_push_is_told(
+    opendify: Run, variables: dict[str, str], folder: Path
+) -> None:
+    told = opendify(*PUSH, "--include", "*.nothing", "--dry-run", **variables)
+    assert "docs has no file to push; left out: 4, see --include." in said(told)
+
+
 def test_documents_and_datasets_are_deleted_only_when_asked_for_twice(
     opendify: Run, knowledge: Knowledge, variables: dict[str, str], folder: Path
 ) -> None:

@@ -119,6 +119,9 @@ async def _push(options: ClientOptions, order: Order) -> int:
         if dataset is None:
             _say(f"make the dataset {order.dataset}")
         content = await asyncio.to_thread(content_of, order.folder, order.include, order.exclude)
+        if not content.files:
+            left_out = f"; left out: {len(content.others)}, see --include" if content.others else ""
+            err.print(f"{order.folder} has no file to push{left_out}.", style="yellow", markup=False)
         # To say what would be done must not leave a file behind.
         state_file = Path(":memory:") if order.dry_run and not order.state_file.exists() else order.state_file
         with State(state_file, dataset.id if dataset else "") as state:
