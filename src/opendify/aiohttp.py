@@ -283,5 +283,6 @@ def _translated(error: Exception, request: AsyncRequest) -> APIConnectionError:
         # Its text may be the head of an answer, as far as that came.
         return broken(request.address, "the server closed it without an answer", None)
     if isinstance(error, _NOT_SENT):
-        return no_connection(request.address, said, cause)
+        by_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+        return no_connection(request.address, said, cause, by_proxy=by_proxy)
     return broken(request.address, said, cause)

@@ -524,3 +524,10 @@ def test_where_a_proxy_is_set_a_failure_to_connect_says_that_it_may_be_that(
     by_proxy = Dify("app-key", base_url="http://dify.invalid", max_retries=0)
     with by_proxy, pytest.raises(APIConnectionError, match="proxy's: one is set"):
         by_proxy.app.info()
+
+
+async def test_over_aiohttp_too_a_proxy_that_is_down_is_named_as_one() -> None:
+    async with AiohttpTransport(proxy="http://127.0.0.1:1") as transport:
+        dify = AsyncDify("app-key", base_url="http://dify.invalid", max_retries=0, transport=transport)
+        with pytest.raises(APIConnectionError, match="proxy's: one is set"):
+            await dify.app.info()
