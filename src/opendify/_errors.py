@@ -187,8 +187,8 @@ class NotFoundError(APIStatusError):
     """404: no such conversation, file or workflow for this app and this user; or a wrong base URL."""
 
     _usual_advice = (
-        "Check the id, the base URL, and that what you ask for is of this app and this user, or, with a "
-        "dataset key, of its workspace."
+        "Check the id and the base URL. An app's key opens what is of the app and the same user, "
+        "a dataset key what is of its workspace."
     )
 
 

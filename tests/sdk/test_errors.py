@@ -165,7 +165,7 @@ def test_only_headers_that_help_are_kept() -> None:
 def test_messages_tell_what_to_do_next() -> None:
     assert "page API Access" in str(refusal(401, "unauthorized", "Access token is invalid"))
     assert "Knowledge, Service API" in str(refusal(401, "unauthorized", "Access token is invalid"))
-    assert "with a dataset key, of its workspace" in str(refusal(404, "not_found", "Dataset not found."))
+    assert "a dataset key what is of its workspace" in str(refusal(404, "not_found", "Dataset not found."))
     assert "the workspace's plan" in str(
         refusal(403, "forbidden", "… the knowledge base request rate limit …")
     )
