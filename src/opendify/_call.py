@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._fold import Course, Fold
     from ._page import Page
     from .types.events import ErrorEvent, Event
+    from .types.files import InputFile
     from .types.human_input import HumanInputAnswer
     from .types.message import Message
 
@@ -41,6 +42,7 @@ __all__ = [
     "Timeout",
     "WayBack",
     "api_url",
+    "attached",
     "encode_json",
     "frame",
     "given",
@@ -234,6 +236,23 @@ def given(**fields: object) -> dict[str, object]:
     {'user': 'ada'}
     """
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def attached(files: Iterable[InputFile] | None) -> list[object] | None:
+    """The files of a message, as they are.
+
+    Raises `TypeError` for what is none: Dify passes over a file without `transfer_method`, as an
+    `UploadedFile` is one, and the model answers as if nothing had been sent with the question.
+    """
+    if files is None:
+        return None
+    listed = list[object](files)
+    if not all(isinstance(file, Mapping) and "transfer_method" in file for file in listed):
+        raise TypeError(
+            "files is a list of attachments: of a file that was uploaded its `attachment`, of one on the web "
+            '{"type": "image", "transfer_method": "remote_url", "url": "https://…"}.'
+        )
+    return listed
 
 
 def header_fields(headers: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import httpx2
 import pytest
 from hypothesis import given as given_by_hypothesis
@@ -16,6 +19,7 @@ from opendify._call import (
     Operation,
     Reply,
     api_url,
+    attached,
     encode_json,
     frame,
     given,
@@ -25,7 +29,7 @@ from opendify._call import (
     read_as,
     whole_body,
 )
-from opendify.types import AppInfo
+from opendify.types import AppInfo, UploadedFile
 
 
 def reply(body: bytes, status: int = 200, content_type: str = "application/json") -> Reply:
@@ -161,6 +165,17 @@ def test_a_delete_may_have_a_body() -> None:
 
 def test_timeouts_have_defaults_that_live_through_difys_silence() -> None:
     assert Timeout() == Timeout(connect=10.0, silence=120.0)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [[UploadedFile(id="f")], UploadedFile(id="f"), UploadedFile(id="f").attachment, ["f"], [Path("f")]],
+)
+def test_what_is_no_attachment_is_refused_and_not_passed_over(files: Any) -> None:
+    with pytest.raises(TypeError, match=r"of a file that was uploaded its `attachment`"):
+        attached(files)
+    assert attached([UploadedFile(id="f").attachment]) == [UploadedFile(id="f").attachment]
+    assert attached(None) is None
 
 
 def test_a_timeout_of_another_library_is_refused_in_a_sentence() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import EventsCall, given, nothing, path
+from .._call import EventsCall, attached, given, nothing, path
 from .._fold import CompletionFold, MessageCourse
 from ..types.chat import CompletionReply
 from ..types.events import COMPLETION_EVENTS, CompletionEvent
@@ -72,7 +72,7 @@ class AsyncCompletion(AsyncResource):
                 inputs=inputs,
                 response_mode="streaming",
                 user=self._caller.named(user),
-                files=files,
+                files=attached(files),
                 trace_id=trace_id,
             ),
             events=COMPLETION_EVENTS,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import EventsCall, given, nothing, path
+from .._call import EventsCall, attached, given, nothing, path
 from .._fold import ChatFold, MessageCourse
 from .._runs import run_events, way_back
 from ..types.chat import ChatReply
@@ -166,7 +166,7 @@ class Chat(Resource):
                 response_mode="streaming",
                 user=user,
                 conversation_id=conversation_id,
-                files=files,
+                files=attached(files),
                 auto_generate_name=auto_generate_name,
                 workflow_id=workflow_id,
                 trace_id=trace_id,

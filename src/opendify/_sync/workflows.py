@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from .._call import EventsCall, Reply, given, nothing, path, read_as
+from .._call import EventsCall, Reply, attached, given, nothing, path, read_as
 from .._errors import refusal
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, numbered, read_page
@@ -203,7 +203,7 @@ class Workflows(Resource):
                 inputs=inputs or {},  # Dify refuses a missing one
                 response_mode="streaming",
                 user=user,
-                files=files,
+                files=attached(files),
                 trace_id=trace_id,
             ),
             events=WORKFLOW_EVENTS,
