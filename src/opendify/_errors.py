@@ -493,7 +493,8 @@ def shown(url: str) -> str:
     >>> shown("https://dify.example.com/v1/form/human_input/0f3c?user=ada")
     'https://dify.example.com/v1/form/human_input/…'
     """
-    return _FORM_TOKEN.sub(r"\1…", url.partition("?")[0])
+    seen = url.partition("?")[0]
+    return _FORM_TOKEN.sub(r"\1…", seen) if "/form/" in seen else seen
 
 
 # What transports say, each of its own library's exceptions. `cause` is what to show under the error: not

@@ -52,7 +52,7 @@ class Decoder:
         self._tail = 0  # bytes of that
         self._at_start = True  # a byte order mark may come
         self._after_cr = False  # a CR ended the last chunk: an LF that opens the next one belongs to it
-        self._at_boundary = False  # nothing is pending: the next event can be taken as it comes
+        self._at_boundary = True  # nothing is pending: the next event can be taken as it comes
         self._broken: MalformedStreamError | None = None
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -70,6 +70,7 @@ class Decoder:
             and (chunk.isascii() or _is_utf8(chunk))
         ):
             # Whole events in Dify's own framing, one or many: all but every token comes this way.
+            self._at_start = False
             body = chunk[6:-2]
             if _LF not in body:
                 return [body] if body else []
@@ -112,7 +113,7 @@ class Decoder:
             if not payloads:
                 raise
             return payloads
-        self._at_boundary = not (self._tail or self._size or self._after_cr or self._at_start)
+        self._at_boundary = not (self._tail or self._size or self._after_cr)
         return payloads
 
     def _take(self, line: bytes, payloads: list[bytes]) -> None:

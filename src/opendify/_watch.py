@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ._errors import APIConnectionError, APIStatusError, DifyError
+from ._errors import APIConnectionError, APIStatusError, DifyError, shown
 
 __all__ = ["Hooks", "RequestInfo", "ResponseInfo", "Watch", "log_closed", "log_wait"]
 
@@ -100,7 +100,8 @@ def log_wait(method: str, address: str, error: DifyError, seconds: float) -> Non
 
 def log_closed(method: str, address: str) -> None:
     """A stream was closed, at its end or before."""
-    LOGGER.debug("%s %s: stream closed", method, address)
+    if LOGGER.isEnabledFor(logging.DEBUG):
+        LOGGER.debug("%s %s: stream closed", method, shown(address))
 
 
 def _kind(error: DifyError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cached_property
 from random import SystemRandom
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
@@ -21,8 +22,8 @@ from .._errors import (
     ResponseError,
     TruncatedStreamError,
     refusal,
-    shown,
 )
+from .._fold import Course, Fold
 from .._resume import Resumption, tells_events
 from .._retry import wait_before_retry
 from .._sse import Decoder
@@ -73,13 +74,8 @@ class AsyncStream(Generic[E, R]):
         self._caller = caller
         self._human_input = human_input
         self._decoder = Decoder(max_event_bytes=caller.max_event_bytes)
-        self._course = call.course()
-        self._fold = call.fold()
         self._way_back = way_back = call.way_back
         self._goes_on = human_input is not None or (way_back is not None and way_back.goes_on)
-        stores_text = way_back is not None and way_back.stored is not None
-        self._memory = Resumption(self._fold, stores_text=stores_text, goes_on=self._goes_on)
-        self._memory.run_id = way_back.workflow_run_id if way_back is not None else None
         self._payloads: deque[bytes] = deque()
         self._ready: deque[E] = deque()  # events to be given out before the payloads
         self._answer: tuple[PauseReason, Call[None]] | None = None  # to be submitted
@@ -89,6 +85,24 @@ class AsyncStream(Generic[E, R]):
         self._ended = False  # the body has
         self._over = False  # nothing more will be yielded
         self._failure: DifyError | None = None  # what it ended with, if that was no good end
+
+    # Who reads events as they are needs none of these.
+
+    @cached_property
+    def _course(self) -> Course:
+        return self._call.course()
+
+    @cached_property
+    def _fold(self) -> Fold[R]:
+        return self._call.fold()
+
+    @cached_property
+    def _memory(self) -> Resumption:
+        way_back = self._way_back
+        stores_text = way_back is not None and way_back.stored is not None
+        memory = Resumption(self._fold, stores_text=stores_text, goes_on=self._goes_on)
+        memory.run_id = way_back.workflow_run_id if way_back is not None else None
+        return memory
 
     async def __aenter__(self) -> Self:
         if self._response is not None:
@@ -105,7 +119,7 @@ class AsyncStream(Generic[E, R]):
         """Close the connection. The run at Dify goes on; `stop` ends it."""
         self._ended = self._over = True
         if self._response is not None:
-            log_closed(self._call.method, shown(self._call.path))
+            log_closed(self._call.method, self._call.path)
             await self._response.aclose()
 
     @property
