@@ -143,7 +143,7 @@ class Operation:
     """What is asked. `path` comes from `path()`, relative to the API's root."""
 
     method: str
-    path: str
+    path: str = field(repr=False)  # a form's token is a part of it
     _: KW_ONLY
     query: Mapping[str, QueryValue] = field(default_factory=dict[str, QueryValue], repr=False)
     json: object = field(default=None, repr=False)

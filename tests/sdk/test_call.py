@@ -183,3 +183,8 @@ def test_a_timeout_of_another_library_is_refused_in_a_sentence() -> None:
         TypeError, match=r"^timeout is an opendify\.Timeout or a number of seconds, not a \w+\.Timeout\.$"
     ):
         Timeout.of(httpx2.Timeout(5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] what people try
+
+
+def test_an_operation_shown_by_a_debugger_or_a_log_keeps_what_was_asked_to_itself() -> None:
+    asked = Operation("POST", path("/form/human_input/{}", "s3cret"), json={"query": "s3cret"})
+    assert repr(asked) == "Operation(method='POST')"
