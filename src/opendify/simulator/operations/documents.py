@@ -23,6 +23,7 @@ from opendify.simulator.knowledge.payloads import (
 from opendify.simulator.knowledge.reading import EXTENSIONS, text_of
 from opendify.simulator.knowledge.rules import AUTOMATIC
 from opendify.simulator.knowledge.workspace import OWNER_ID, Workspace
+from opendify.simulator.operations.files import file_if_any, no_file_uploaded
 from opendify.simulator.operations.workspace import dataset_of, document_of, page_of, removed, said
 from opendify.simulator.payloads import parsed, validated
 from opendify.simulator.service import Reply, Request, Route, Service
@@ -43,7 +44,7 @@ def create_by_file(service: Service, request: Request) -> Reply:
     config = _data(request)
     file = _uploaded(service, request)
     if file is None:
-        raise Refusal(400, "no_file_uploaded", "Please upload your file.")
+        raise no_file_uploaded()
     return _create(workspace, dataset, file, config)
 
 
@@ -194,20 +195,14 @@ def _uploaded(service: Service, request: Request, *, told: bool = False) -> File
     Args:
         told: what is wrong with it is said; where a document is made, Dify says only that something is.
     """
-    sent = [part for part in request.parts if part.filename is not None]
-    if not any(part.name == "file" for part in sent):
+    sent = file_if_any(request)
+    if sent is None:
         return None
-    if len(sent) > 1:
-        raise Refusal(400, "too_many_files", "Only one file is allowed.")
-    name = sent[0].filename
-    if not name:
-        raise Refusal(400, "filename_not_exists_error", "The specified filename does not exist.")
+    part, name = sent
     if name.rpartition(".")[2].lower() not in EXTENSIONS or "." not in name:
         raise Refusal(415, "unsupported_file_type", "File type not allowed.") if told else invalid("")
     try:
-        return service.files.upload(
-            name=name, mime_type=sent[0].mime_type, content=sent[0].content, user=OWNER_ID
-        )
+        return service.files.upload(name=name, mime_type=part.mime_type, content=part.content, user=OWNER_ID)
     except Refusal as refusal:
         if refusal.status == 413 and not told:
             raise invalid("") from refusal

@@ -82,17 +82,34 @@ def sent_file(request: Request) -> tuple[Part, str]:
     Raises:
         Refusal: 400 or 415.
     """
+    sent = file_if_any(request)
+    if sent is None:
+        raise no_file_uploaded()
+    if not sent[0].mime_type:
+        raise Refusal(415, "unsupported_file_type", "File type not allowed.")
+    return sent
+
+
+def file_if_any(request: Request) -> tuple[Part, str] | None:
+    """The file of a form and its name, if there is one.
+
+    Raises:
+        Refusal: 400 for several, or for one without a name.
+    """
     sent = [(part, part.filename) for part in request.parts if part.filename is not None]
     if not any(part.name == "file" for part, _ in sent):
-        raise Refusal(400, "no_file_uploaded", "Please upload your file.")
+        return None
     if len(sent) > 1:
         raise Refusal(400, "too_many_files", "Only one file is allowed.")
     part, name = sent[0]
     if not name:
         raise Refusal(400, "filename_not_exists_error", "The specified filename does not exist.")
-    if not part.mime_type:
-        raise Refusal(415, "unsupported_file_type", "File type not allowed.")
     return part, name
+
+
+def no_file_uploaded() -> Refusal:
+    """400: the form has no file."""
+    return Refusal(400, "no_file_uploaded", "Please upload your file.")
 
 
 def _served(file: File | None) -> Reply:
