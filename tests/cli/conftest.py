@@ -1,9 +1,12 @@
 """Commands as somebody in a terminal runs them, each in a process of its own."""
 
 import os
+import pty
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -52,3 +55,51 @@ def said(result: subprocess.CompletedProcess[str]) -> str:
     """All that a command said, as one line."""
     assert "Traceback" not in result.stdout + result.stderr
     return " ".join((result.stdout + result.stderr).split())
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command wrote in a terminal, and what it wrote elsewhere."""
+
+    terminal: str
+    output: str
+    returncode: int
+
+    @property
+    def plain(self) -> str:
+        """What is on the terminal, without colours and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.terminal)
+
+
+def in_a_terminal(
+    *arguments: str, env: Mapping[str, str], cwd: Path, answers: Mapping[str, str] | None = None
+) -> Shown:
+    """Run a command whose errors, and where somebody `answers` whose questions too, are on a terminal.
+
+    `answers`: what is typed when a line ends with a question, each once, in this order.
+    """
+    outer, inner = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env={"TERM": "xterm", **env},
+        stdin=None if answers is None else inner,
+        stderr=inner,
+        stdout=subprocess.PIPE,
+    )
+    os.close(inner)
+    left = dict(answers or {})
+    seen = b""
+    with process, os.fdopen(outer, "r+b", buffering=0) as terminal:
+        while True:
+            try:
+                seen += terminal.read(4096)
+            except OSError:  # nobody holds the other end any more
+                break
+            if left and next(iter(left)) in seen.decode(errors="replace").rpartition("\n")[2]:
+                terminal.write(left.pop(next(iter(left))).encode())
+        assert process.stdout is not None
+        output = process.stdout.read().decode()
+        process.wait(SECONDS)
+    assert left == {}, f"never asked for {list(left)}: {seen.decode()}"
+    return Shown(seen.decode(), output, process.returncode)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from opendify.simulator import Simulator
 from sdk.wire_server import WireServer, answer
 from servers import eventually
 
-from .conftest import COMMAND, SECONDS, Run, said
+from .conftest import COMMAND, SECONDS, Run, in_a_terminal, said
 
 
 @pytest.fixture
@@ -336,27 +335,11 @@ def test_in_a_terminal_two_bars_show_how_far_it_is(
     folder: Path,
     tmp_path: Path,
 ) -> None:
-    outer, inner = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, *PUSH],
-        cwd=tmp_path,
-        env=environment(TERM="xterm", **variables),
-        stderr=inner,
-        stdout=subprocess.DEVNULL,
-    )
-    os.close(inner)
-    seen = b""
-    with process, os.fdopen(outer, "rb", buffering=0) as terminal:
-        while True:
-            try:
-                seen += terminal.read(4096)
-            except OSError:  # nobody holds the other end any more
-                break
-        assert process.wait(SECONDS) == 0
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+    shown = in_a_terminal(*PUSH, env=environment(**variables), cwd=tmp_path)
+    assert shown.returncode == 0
     size = sum((folder / path).stat().st_size for path in ("guide.md", "api/users.md", "api/中文.txt"))
-    assert re.search(rf"Sending +\S+ +100% +{size}/{size} +bytes", plain)
-    assert re.search(r"Indexing +\S+ +100% +3/3 +documents", plain)
+    assert re.search(rf"Sending +\S+ +100% +{size}/{size} +bytes", shown.plain)
+    assert re.search(r"Indexing +\S+ +100% +3/3 +documents", shown.plain)
 
 
 # list, search, rm

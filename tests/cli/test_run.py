@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -16,7 +14,7 @@ import pytest
 from opendify.simulator import AppSpec, Field, Simulator
 from opendify.simulator.nodes import LLM, End, Start
 
-from .conftest import COMMAND, SECONDS, Run, said
+from .conftest import COMMAND, SECONDS, Run, in_a_terminal, said
 
 
 def test_the_outputs_are_printed_and_the_nodes_beside_them(opendify: Run, dify: Simulator) -> None:
@@ -141,58 +139,26 @@ def test_ctrl_c_stops_the_run_in_dify_too(
 
 
 def test_in_a_terminal_nodes_are_drawn_while_they_work(
-    dify: Simulator, environment: Callable[..., dict[str, str]]
+    dify: Simulator, environment: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
-    outer, inner = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, "run", dify.keys["workflow"], "--input", "text=[[slow:8:0.1]]"],
-        env=environment(DIFY_API_BASE=dify.base_url, TERM="xterm"),
-        stderr=inner,
-        stdout=subprocess.DEVNULL,
-    )
-    os.close(inner)
-    seen = b""
-    with process, os.fdopen(outer, "rb", buffering=0) as terminal:
-        while True:
-            try:
-                seen += terminal.read(4096)
-            except OSError:  # nobody holds the other end any more
-                break
-        assert process.wait(SECONDS) == 0
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
-    assert re.search(r"[⠀-⣿] +LLM +llm", plain), "it was never seen at work"
-    assert re.search(r"✓ +LLM +llm +[0-9.]+ s +\d+ tokens", plain)
+    run = ("run", dify.keys["workflow"], "--input", "text=[[slow:8:0.1]]")
+    shown = in_a_terminal(*run, env=environment(DIFY_API_BASE=dify.base_url), cwd=tmp_path)
+    assert shown.returncode == 0
+    assert re.search(r"[⠀-⣿] +LLM +llm", shown.plain), "it was never seen at work"
+    assert re.search(r"✓ +LLM +llm +[0-9.]+ s +\d+ tokens", shown.plain)
 
 
 def test_a_form_that_the_run_waits_for_is_asked_in_the_terminal(
-    environment: Callable[..., dict[str, str]],
+    environment: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
+    answers = {"remark": "Fine by me\n", "tone": "2\n", "What shall happen?": "Reject\n"}
     with Simulator(behaviour="1.16", pace=0) as newer:
-        outer, inner = pty.openpty()
-        process = subprocess.Popen(
-            [*COMMAND, "run", newer.keys["review"], "--input", "text=[[reply:A draft]]"],
-            env=environment(DIFY_API_BASE=newer.base_url, TERM="xterm"),
-            stdin=inner,
-            stderr=inner,
-            stdout=subprocess.PIPE,
-        )
-        os.close(inner)
-        answers = {"remark": b"Fine by me\n", "tone": b"2\n", "What shall happen?": b"Reject\n"}
-        seen = b""
-        with process, os.fdopen(outer, "r+b", buffering=0) as terminal:
-            while True:
-                try:
-                    seen += terminal.read(4096)
-                except OSError:  # nobody holds the other end any more
-                    break
-                if answers and next(iter(answers)) in seen.decode(errors="replace").rpartition("\n")[2]:
-                    terminal.write(answers.pop(next(iter(answers))))
-            assert process.stdout is not None
-            told = process.stdout.read().decode()
-        assert (process.returncode, told) == (0, "Rejected: Fine by me\n"), seen.decode()
-    assert "Draft: A draft" in seen.decode()
-    assert "Remark: [remark]" in seen.decode()
-    assert answers == {}
+        run = ("run", newer.keys["review"], "--input", "text=[[reply:A draft]]")
+        env = environment(DIFY_API_BASE=newer.base_url)
+        shown = in_a_terminal(*run, env=env, cwd=tmp_path, answers=answers)
+    assert (shown.returncode, shown.output) == (0, "Rejected: Fine by me\n"), shown.terminal
+    assert "Draft: A draft" in shown.terminal
+    assert "Remark: [remark]" in shown.terminal
 
 
 def test_a_run_that_waits_for_a_person_where_there_is_none_says_so(opendify: Run) -> None:
