@@ -15,6 +15,8 @@ import msgspec
 from pydantic_core import to_json
 
 from opendify.gateway.errors import OpenAIError, invalid
+from opendify.gateway.structured import ResponseFormat, response_format
+from opendify.gateway.tools.definitions import FunctionDefinition, ToolDefinition, Toolset, toolset
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
@@ -58,12 +60,37 @@ class Part(msgspec.Struct, frozen=True):
     file: FilePart | None = None
 
 
+class FunctionCall(msgspec.Struct, frozen=True):
+    """A call that an assistant's message asks for; ``arguments`` is JSON as text."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """An entry of an assistant's ``tool_calls``."""
+
+    id: str
+    function: FunctionCall
+    type: str = "function"
+
+
 class Message(msgspec.Struct, frozen=True):
-    """One message of the conversation, as the client sent it."""
+    """One message of the conversation, as the client sent it.
+
+    Attributes:
+        tool_calls: What an assistant's message asks the client to call.
+        function_call: The same, of a client that speaks of functions.
+        tool_call_id: Of a message of role ``tool``: whose result it is. One of role ``function`` says so by
+            its ``name``.
+    """
 
     role: str
     content: str | list[Part] | None = None
     name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    function_call: FunctionCall | None = None
 
     @property
     def text(self) -> str:
@@ -90,6 +117,8 @@ class ChatRequest:
         user: Who the client says is asking; ``safety_identifier`` wins over the older ``user``.
         inputs: Values for the app's form, from ``inputs`` or ``metadata.inputs``; None where there are none.
         conversation_id: The Dify conversation to go on in, from the body or ``metadata``; empty for none.
+        toolset: What the model may call; None where the request brings no tools.
+        response_format: What JSON the answer must be; None where it may be any text.
         ignored: Names of settings that Dify has no place for.
     """
 
@@ -102,6 +131,8 @@ class ChatRequest:
     user: str | None = None
     inputs: Mapping[str, object] | None = None
     conversation_id: str = ""
+    toolset: Toolset | None = None
+    response_format: ResponseFormat | None = None
     ignored: Sequence[str] = ()
 
 
@@ -119,6 +150,12 @@ class _Body(msgspec.Struct, frozen=True):
     inputs: dict[str, object] | None = None
     conversation_id: str | None = None
     metadata: dict[str, object] | None = None
+    tools: list[ToolDefinition] | None = None
+    tool_choice: str | dict[str, object] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[FunctionDefinition] | None = None
+    function_call: str | dict[str, object] | None = None
+    response_format: dict[str, object] | None = None
 
 
 MAX_CHOICES = 16
@@ -175,6 +212,14 @@ def parse(body: bytes) -> ChatRequest:
         user=fields.safety_identifier or fields.user,
         inputs=inputs,
         conversation_id=fields.conversation_id or _metadata_text(metadata, "conversation_id"),
+        toolset=toolset(
+            fields.tools,
+            fields.tool_choice,
+            fields.parallel_tool_calls,
+            fields.functions,
+            fields.function_call,
+        ),
+        response_format=response_format(fields.response_format) if fields.response_format else None,
         ignored=[name for name in names if name not in _KNOWN],
     )
 
