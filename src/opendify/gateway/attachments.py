@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from opendify._media import HEAD_BYTES, extension_of, file_type, sniff
@@ -151,6 +152,35 @@ def collect(conversation: Conversation, allowed: Limits, model: str, *, history:
     earlier = _earlier(conversation.history, allowed, model)
     room = allowed.count - len(asked)
     return [*earlier[max(0, len(earlier) - room) :], *asked] if room else asked
+
+
+def read_file(value: object, where: str) -> Attachment:
+    """A file in an answer to a form: an address, a data URL, the id of an upload, or an object with one.
+
+    The object may be one of Dify's (``{"transfer_method": "remote_url", "url": …}``) or what OpenAI has in
+    a ``file`` part (``{"file_data": …, "filename": …}``).
+
+    Args:
+        where: The place in the request, for messages.
+
+    Raises:
+        OpenAIError: 400 for anything else.
+
+    >>> read_file("https://example.com/cat.png", "messages[2].content").type
+    'image'
+    """
+    given = cast("Mapping[str, object]", value if isinstance(value, dict) else {})  # keys of JSON are texts
+    named = value if isinstance(value, str) else _first(given, "url", "remote_url", "file_data")
+    if named.lower().startswith(("http://", "https://", "data:")):
+        return _from_url(named, where, None, _first(given, "filename"))
+    file_id = value if isinstance(value, str) else _first(given, "upload_file_id", "file_id", "id")
+    if not file_id:
+        raise invalid(f"{where} takes a file: an http, https or data URL, or the id of an upload.", where)
+    return Known(file_id, where)
+
+
+def _first(given: Mapping[str, object], *names: str) -> str:
+    return next((value for name in names if isinstance(value := given.get(name), str)), "")
 
 
 def _earlier(history: Sequence[Message], allowed: Limits, model: str) -> list[Attachment]:
