@@ -98,6 +98,107 @@ def test_thinking_becomes_reasoning() -> None:
     assert (content, reasoning) == ("Yes", "hm")
 
 
+def words(text: str, *selector: str) -> list[dict[str, object]]:
+    """A node's text as a chatflow sends it, character by character."""
+    return [event("message", answer=piece, from_variable_selector=[*selector]) for piece in text]
+
+
+def test_each_nodes_text_in_a_chatflow_may_begin_with_thinking() -> None:
+    first = words("<think>\na\n</think>\n\nOne", "llm1", "text")
+    between = words("\n---\n", "answer", "answer")
+    second = words("<think>b</think>Two <think>c</think>", "llm2", "text")
+    _, content, reasoning = answer(STARTED, *first, *between, *second, END, finished(), mode="advanced-chat")
+    assert content == "One\n---\nTwo <think>c</think>"
+    assert reasoning == "a\n\nb"
+
+
+def test_thinking_that_a_node_leaves_open_ends_with_its_text() -> None:
+    first, second = words("<think>a", "llm1", "text"), words("Two", "llm2", "text")
+    _, content, reasoning = answer(STARTED, *first, *second, END, finished(), mode="advanced-chat")
+    assert (content, reasoning) == ("Two", "a")
+
+
+def test_thinking_that_a_template_opens_goes_on_to_where_it_closes_it() -> None:
+    texts = [
+        *words("<details><summary>Thinking</summary>\n", "answer", "answer"),
+        *words("a\nb", "llm", "reasoning_content"),
+        *words("\n</details>\n\n", "answer", "answer"),
+        *words("Yes", "llm", "text"),
+    ]
+    _, content, reasoning = answer(STARTED, *texts, END, finished(), mode="advanced-chat")
+    assert (content, reasoning) == ("Yes", "a\nb")
+
+
+def test_the_text_of_each_variable_of_a_workflow_may_begin_with_thinking() -> None:
+    texts = [
+        event("text_chunk", data={"text": text, "from_variable_selector": [node, "text"]})
+        for node, text in (
+            ("a", "<think>1</think>"),
+            ("a", "One. "),
+            ("b", "<thi"),
+            ("b", "nk>2</think>Two."),
+        )
+    ]
+    _, content, reasoning = answer(STARTED, *texts, finished(), mode="workflow")
+    assert (content, reasoning) == ("One. Two.", "1\n\n2")
+
+
+def test_a_workflow_that_only_thought_does_not_tell_that_twice() -> None:
+    outputs = {"text": "<think>hm"}
+    chunk = event("text_chunk", data={"text": "<think>hm"})
+    _, content, reasoning = answer(STARTED, chunk, finished(outputs=outputs), mode="workflow")
+    assert (content, reasoning) == ("", "hm")
+
+
+def test_each_step_of_an_agent_may_begin_with_thinking() -> None:
+    def thought(step: str, tool: str = "", observation: str = "") -> dict[str, object]:
+        return event("agent_thought", id=step, tool=tool, tool_input="{}", observation=observation)
+
+    said = [
+        thought("1"),
+        *say("<think>\na\n</think>", "\n\nI look.\n", name="agent_message"),
+        *(thought("1", "clock"), thought("1", "clock", "noon"), thought("1", "clock", "noon")),
+        thought("2"),
+        *say("<think>b", name="agent_message"),  # a call cuts a model's thinking off
+        *(thought("2", "bell"), thought("2", "bell", "ding")),
+        thought("3"),
+        *say("<thi", "nk>c</think>", "It is noon.", name="agent_message"),
+        thought("3"),
+    ]
+    _, content, reasoning = answer(*said, END, mode="agent-chat")
+    assert content == "I look.\nIt is noon."
+    assert reasoning == "a\n\nclock({})\n→ noon\n\nb\n\nbell({})\n→ ding\n\nc"
+    _, content, reasoning = answer(*said, END, mode="agent-chat", agent_steps=False)
+    assert (content, reasoning) == ("I look.\nIt is noon.", "a\n\nb\n\nc")
+
+
+def test_the_rounds_of_an_agent_node_may_begin_with_thinking() -> None:
+    log = event("agent_log", data={"id": "l", "label": "ROUND 2", "status": "start"})
+    texts = [
+        *words("<think>a</think>I look. ", "agent", "text"),
+        log,
+        *words("<think>b</think>Noon.", "agent", "text"),
+    ]
+    _, content, reasoning = answer(STARTED, *texts, END, finished(), mode="advanced-chat")
+    assert (content, reasoning) == ("I look. Noon.", "a\n\nb")
+
+
+def test_thinking_that_comes_in_events_and_in_the_text_is_told_once() -> None:
+    chunks = [event("reasoning_chunk", data={"reasoning": text, "node_id": "llm1"}) for text in ("h", "m")]
+    texts = [*words("<think>hm</think>One ", "llm1", "text"), *words("<think>so</think>Two", "llm2", "text")]
+    _, content, reasoning = answer(STARTED, *chunks, *texts, END, finished(), mode="advanced-chat")
+    assert (content, reasoning) == ("One Two", "hm\n\nso")
+
+
+def test_thinking_and_steps_stand_on_lines_of_their_own() -> None:
+    begun = event("node_started", data={"id": "1", "node_id": "n", "title": "LLM"})
+    chunks = [event("reasoning_chunk", data={"reasoning": text, "node_id": "n"}) for text in ("h", "m")]
+    done = event("node_finished", data={"id": "1", "node_id": "n", "title": "LLM", "status": "succeeded"})
+    run = [STARTED, begun, *chunks, done, finished()]
+    _, _, reasoning = answer(*run, mode="workflow", workflow_nodes=True)
+    assert reasoning == "LLM …\nhm\n\nLLM: succeeded\n"
+
+
 FILE = {"id": "f", "type": "image", "belongs_to": "assistant", "url": "/files/tools/cat.png?sign=1"}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opendify.gateway.conversation import Digest, read, said, seeded
+from opendify.gateway.conversation import Digest, attachments, read, said, seeded
 from opendify.gateway.errors import OpenAIError
 from opendify.gateway.wire import FilePart, ImageURL, Message, Part
 
@@ -83,7 +83,17 @@ def test_attachments_of_earlier_turns_are_named_in_the_history() -> None:
 
 def test_thinking_stays_out_of_what_is_sent_on() -> None:
     assert said(Message("assistant", "<think>hm</think>\n\nYes ")) == "Yes"
+    assert said(Message("assistant", "[THINK]hm[/THINK]Yes")) == "Yes"
+    assert said(Message("assistant", "Write <think>hm</think>.")) == "Write <think>hm</think>."
     assert said(Message("user", "<think>hm</think> is a tag")) == "<think>hm</think> is a tag"
+
+
+@pytest.mark.parametrize("kind", ["thinking", "redacted_thinking", "reasoning"])
+def test_parts_in_which_a_client_sends_thinking_back_are_passed_over(kind: str) -> None:
+    shown = Message("assistant", [Part(kind, text="hm"), Part("text", text="Yes")])
+    assert said(shown) == "Yes"
+    assert not list(attachments(shown))
+    assert Digest("").add(shown).key() == Digest("").add(Message("assistant", "Yes")).key()
 
 
 def key(*turns: str | tuple[str, str], system: str = "") -> str:

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendify.gateway.text import Links, Stop, Thinking, partial_end
+from opendify.gateway.text import Links, Stop, partial_end
 
 PIECES = {
-    "thinking": ["<think>", "</think>", "\n", "a", " ", "<", "th", "ink>", "</"],
     "links": ["](/files/", "]", "(", "/", "files", "![x", "https://"],
     "stop": ["a", "b", "c"],
 }
@@ -24,12 +23,6 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def think(pieces: list[str]) -> tuple[str, str]:
-    thinking = Thinking()
-    parts = [*map(thinking.feed, pieces), thinking.flush()]
-    return "".join(thought for thought, _ in parts), "".join(answer for _, answer in parts)
-
-
 def link(pieces: list[str]) -> str:
     links = Links("https://dify.example/v1")
     return "".join([*map(links.feed, pieces), links.flush()])
@@ -38,12 +31,6 @@ def link(pieces: list[str]) -> str:
 def stop(pieces: list[str], markers: list[str]) -> tuple[str, bool]:
     stop = Stop(markers)
     return "".join([*map(stop.feed, pieces), stop.flush()]), stop.hit
-
-
-@given(texts("thinking"), st.lists(st.integers(0, 200), max_size=6))
-def test_thinking_is_told_apart_however_the_text_is_split(parts: list[str], places: list[int]) -> None:
-    text = "".join(parts)
-    assert think(cut(text, places)) == think([text])
 
 
 @given(texts("links"), st.lists(st.integers(0, 200), max_size=6))
@@ -61,30 +48,9 @@ def test_the_text_is_cut_at_the_same_place_however_it_is_split(
     assert stop(cut(text, places), markers) == stop([text], markers)
 
 
-@pytest.mark.parametrize(
-    ("text", "thought", "answer"),
-    [
-        ("<think>hm</think>\n\nYes", "hm", "Yes"),
-        ("  <think>\nhm\nso\n</think>Yes", "hm\nso", "Yes"),
-        ("No thought", "", "No thought"),
-        ("An answer about <think> tags </think>", "", "An answer about <think> tags </think>"),
-        ("<think>never closed", "never closed", ""),
-        ("<thin air", "", "<thin air"),
-        ("<think></think>Yes", "", "Yes"),
-        ("", "", ""),
-        ("  ", "", "  "),
-    ],
-)
-def test_only_thinking_at_the_start_is_thinking(text: str, thought: str, answer: str) -> None:
-    assert think([text]) == (thought, answer)
-
-
 def test_text_that_can_be_no_marker_leaves_at_once() -> None:
     assert Links("https://dify.example").feed("plain [text] (here)") == "plain [text] (here)"
     assert Stop(["END"]).feed("plain text") == "plain text"
-    thinking = Thinking()
-    assert thinking.feed("plain") == ("", "plain")
-    assert thinking.over
 
 
 @pytest.mark.parametrize(

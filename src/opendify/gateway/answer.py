@@ -16,7 +16,8 @@ from pydantic import TypeAdapter
 from opendify import APIStatusError, DifyError, MalformedStreamError, TruncatedStreamError
 from opendify._errors import refusal
 from opendify.gateway.errors import OpenAIError, upstream
-from opendify.gateway.text import Links, Thinking
+from opendify.gateway.text import Links
+from opendify.gateway.thinking import Thinking
 from opendify.gateway.wire import Annotation, DifyNote, FinishReason, MessageFile, Usage
 from opendify.types import events as dify
 from opendify.types.chat import MessageFile as DifyFile
@@ -46,11 +47,13 @@ class _Head(msgspec.Struct, gc=False):
     task_id: str | None = None
     workflow_run_id: str | None = None
     created_at: int | None = None
+    from_variable_selector: msgspec.Raw = msgspec.Raw()
     data: msgspec.Raw = msgspec.Raw()
 
 
 class _Chunk(msgspec.Struct, gc=False):
     text: str | None = None
+    from_variable_selector: msgspec.Raw = msgspec.Raw()
 
 
 _EVENTS: Mapping[str, TypeAdapter[dify.Event]] = {
@@ -60,6 +63,7 @@ _EVENTS: Mapping[str, TypeAdapter[dify.Event]] = {
 _CHAT_EVENTS = cast("TypeAdapter[dify.Event]", dify.CHAT_EVENTS)
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_selector = msgspec.json.Decoder(list[str] | None).decode
 
 
 class Answer:
@@ -112,6 +116,11 @@ class Answer:
         self._agent_steps = agent_steps
         self._workflow_nodes = workflow_nodes
         self._thinking = Thinking()
+        self._source = msgspec.Raw()  # the variable whose text comes, as Dify names it
+        self._thought = False
+        self._told_apart: set[str | None] = set()  # nodes whose thinking came in events of its own
+        self._reasoning_of: object = None  # what was told last beside the answer
+        self._reasoning_ends = True  # with a newline
         self._links = Links(base_url)
         self._pieces: list[str] = []
         self._gap = False
@@ -196,15 +205,16 @@ class Answer:
         name = head.event
         if name in self._text_events:
             if head.answer is not None:
-                self._text(head.answer, out)
+                self._text(head.answer, head.from_variable_selector, out)
                 return
             if name == "text_chunk":
-                self._text(_decode_chunk(head.data).text or "", out)
+                chunk = _decode_chunk(head.data)
+                self._text(chunk.text or "", chunk.from_variable_selector, out)
                 return
         elif name == "message" and self._pieces:
             return  # New Agent closes with its whole answer once more
         elif name == "message" and head.answer:
-            self._text(head.answer, out)
+            self._text(head.answer, head.from_variable_selector, out)
             return
         self._other(self._events.validate_json(payload), out)
 
@@ -228,8 +238,10 @@ class Answer:
             case dify.MessageEndEvent():
                 self._message_end(event, out)
             case dify.ReasoningChunkEvent():
-                if event.data.reasoning:
-                    out.append(("reasoning", event.data.reasoning))
+                self._told_apart.add(event.data.node_id)
+                self._reason(event.data.node_id, event.data.reasoning, out)
+            case dify.AgentLogEvent() | dify.IterationNextEvent() | dify.LoopNextEvent():
+                self._end_text(out)
             case dify.WorkflowStartedEvent():
                 self._workflow_open = True
                 self.workflow_run_id = event.data.id or self.workflow_run_id
@@ -248,16 +260,55 @@ class Answer:
             case dify.ErrorEvent():
                 self.failure = refusal(event.status, event.code, event.message, in_stream=True)
             case _:
-                pass  # speech, iterations, agent logs, what a later Dify may send: no part of the answer
+                pass  # speech, what a later Dify may send: no part of the answer
 
-    def _text(self, text: str, out: list[Delta]) -> None:
+    def _text(self, text: str, source: msgspec.Raw, out: list[Delta]) -> None:
         if self.replacement is not None or not text:
             return
+        if source != self._source:
+            self._turn_to(source, out)
         if not self._thinking.over:
             thought, text = self._thinking.feed(text)
-            if thought:
-                out.append(("reasoning", thought))
+            self._think(thought, out)
         self._content(self._links.feed(text), out)
+
+    def _turn_to(self, source: msgspec.Raw, out: list[Delta]) -> None:
+        """The text of another node begins, which may begin with thinking of its own.
+
+        Thinking that an Answer node's template opens goes on through the texts that are put into it.
+        """
+        if self._thinking.open and _is_template(self._source):
+            return
+        self._end_text(out)
+        self._source = source
+
+    def _end_text(self, out: list[Delta]) -> None:
+        """A model has said what it says here; what comes next is another text."""
+        self._flush_thinking(out)
+        self._thinking = Thinking()
+
+    def _flush_thinking(self, out: list[Delta]) -> None:
+        thought, text = self._thinking.flush()
+        self._think(thought, out)
+        self._content(self._links.feed(text), out)
+
+    def _think(self, thought: str, out: list[Delta]) -> None:
+        if not thought:
+            return
+        self._thought = True
+        if not self._told_apart or _node(self._source) not in self._told_apart:
+            self._reason(self._thinking, thought, out)
+
+    def _reason(self, origin: object, text: str, out: list[Delta]) -> None:
+        """Tell something beside the answer, on lines apart from what another origin told."""
+        if not text:
+            return
+        if origin != self._reasoning_of:
+            self._reasoning_of = origin
+            if not self._reasoning_ends:
+                text = f"\n\n{text}"
+        self._reasoning_ends = text.endswith("\n")
+        out.append(("reasoning", text))
 
     def _content(self, text: str, out: list[Delta]) -> None:
         if not text:
@@ -269,10 +320,7 @@ class Answer:
         out.append(("content", text))
 
     def _flush_text(self, out: list[Delta]) -> None:
-        thought, text = self._thinking.flush()
-        if thought:
-            out.append(("reasoning", thought))
-        self._content(self._links.feed(text), out)
+        self._flush_thinking(out)
         self._content(self._links.flush(), out)
 
     def _step(self, event: dify.AgentThoughtEvent, out: list[Delta]) -> None:
@@ -280,14 +328,16 @@ class Answer:
 
         Its `thought` is never told: it is the answer's text, or will be.
         """
+        if event.tool or event.id not in self._steps:
+            self._end_text(out)
+        told = self._steps.setdefault(event.id, 0)
         if not self._agent_steps or not event.tool:
             return
-        told = self._steps.get(event.id, 0)
         if told == 0:
-            out.append(("reasoning", f"{event.tool}({event.tool_input or ''})\n"))
+            self._reason("step", f"{event.tool}({event.tool_input or ''})\n", out)
             told = 1
         if told == 1 and event.observation:
-            out.append(("reasoning", f"→ {event.observation}\n\n"))
+            self._reason("step", f"→ {event.observation}\n\n", out)
             told = 2
         self._steps[event.id] = told
 
@@ -321,7 +371,7 @@ class Answer:
         title = data.title or data.node_id or ""
         if isinstance(event, dify.NodeStartedEvent):
             if self._workflow_nodes:
-                out.append(("reasoning", f"{title} …\n"))
+                self._reason("node", f"{title} …\n", out)
             return
         prompt, completion = _node_tokens(event.data)
         self._prompt_tokens += prompt
@@ -329,7 +379,7 @@ class Answer:
         if event.data.status == "failed":
             self._failed_node = (title, event.data.error or "")
         if self._workflow_nodes:
-            out.append(("reasoning", f"{title}: {event.data.status}\n"))
+            self._reason("node", f"{title}: {event.data.status}\n", out)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -370,8 +420,8 @@ class Answer:
                 "total_tokens": data.total_tokens or 0,
             }
             self._flush_text(out)
-            if not self._pieces:
-                self._text(_outputs_text(data.outputs or {}), out)
+            if not self._pieces and not self._thought:
+                self._text(_outputs_text(data.outputs or {}), msgspec.Raw(), out)
                 self._flush_text(out)
             for file in data.files:
                 self._file(file, out)
@@ -390,6 +440,18 @@ class Answer:
                         "url_citation": {"url": url, "title": title, "start_index": 0, "end_index": end},
                     }
                 )
+
+
+def _node(source: msgspec.Raw) -> str | None:
+    """The node that a text comes from; None where Dify doesn't say."""
+    selector = _decode_selector(source) if source else None
+    return selector[0] if selector else None
+
+
+def _is_template(source: msgspec.Raw) -> bool:
+    """Whether a text stands in an Answer node itself: Dify names that node's output `answer`."""
+    selector = _decode_selector(source) if source else None
+    return selector is not None and selector[-1:] == ["answer"]
 
 
 def _address(resource: Mapping[str, object]) -> str | None:

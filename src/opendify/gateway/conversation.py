@@ -12,8 +12,8 @@ from hashlib import blake2b
 
 from opendify.gateway import zero_width
 from opendify.gateway.errors import invalid
-from opendify.gateway.text import Thinking
-from opendify.gateway.wire import Message, Part
+from opendify.gateway.thinking import answer_in
+from opendify.gateway.wire import THINKING_PARTS, Message, Part
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 _CHINESE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
@@ -79,9 +79,8 @@ def read(messages: Sequence[Message]) -> Conversation:
 def said(message: Message) -> str:
     """A message's text as it counts: trimmed, without invisible ids, an assistant's without its thinking."""
     text = zero_width.strip(message.text)
-    if message.role == "assistant" and "<think>" in text:
-        thinking = Thinking()
-        text = thinking.feed(text)[1] + thinking.flush()[1]
+    if message.role == "assistant":
+        text = answer_in(text)
     return text.strip()
 
 
@@ -89,7 +88,8 @@ def attachments(message: Message) -> Iterator[tuple[int, Part]]:
     """The parts of a message that are not text, with their places in its content."""
     if isinstance(message.content, list):
         for index, part in enumerate(message.content):
-            if part.type not in ("text", "refusal"):
+            thought = part.type in THINKING_PARTS and message.role == "assistant"
+            if part.type not in ("text", "refusal") and not thought:
                 yield index, part
 
 

@@ -1,4 +1,4 @@
-"""What happens to an answer's text on its way: thinking told apart, links made whole, stop strings cut. Pure.
+"""What happens to an answer's text on its way: links made whole, stop strings cut. Pure.
 
 Each filter takes text in pieces of any size and gives the same result however it was split. What could
 still turn out to be a marker is held back, and nothing else.
@@ -8,11 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
 from urllib.parse import urljoin
-
-THINK = "<think>"
-END_THINK = "</think>"
 
 
 def partial_end(text: str, marker: str) -> int:
@@ -25,64 +21,6 @@ def partial_end(text: str, marker: str) -> int:
         if text.endswith(marker[:size]):
             return size
     return 0
-
-
-class Thinking:
-    """Splits ``<think>…</think>`` at the start of an answer from the answer itself.
-
-    >>> thinking = Thinking()
-    >>> thinking.feed("<thi"), thinking.feed("nk>hm</think>\\n\\nYes"), thinking.flush()
-    (('', ''), ('hm', 'Yes'), ('', ''))
-    """
-
-    __slots__ = ("_held", "_place")
-
-    def __init__(self) -> None:
-        self._place: Literal["start", "opened", "thinking", "closed", "answer"] = "start"
-        self._held: str = ""
-
-    @property
-    def over(self) -> bool:
-        """True once no more thinking can come: from here on, text passes as it is."""
-        return self._place == "answer"
-
-    def feed(self, text: str) -> tuple[str, str]:
-        """One piece in; what of it is (thinking, answer) out."""
-        if self._place == "answer":
-            return "", text
-        thought = ""
-        self._held += text
-        if self._place == "start":
-            start = self._held.lstrip()
-            if start.startswith(THINK):
-                self._place, self._held = "opened", start.removeprefix(THINK)
-            elif not THINK.startswith(start):
-                self._place = "answer"
-        if self._place == "opened":
-            self._held = self._held.lstrip("\n")
-            if self._held:
-                self._place = "thinking"
-        if self._place == "thinking":
-            thought, end, rest = self._held.partition(END_THINK)
-            if end:
-                self._place, self._held, thought = "closed", rest, thought.rstrip("\n")
-            else:
-                # the newlines before </think> belong to the tag, so they wait for it with its beginning
-                thought = self._held[: len(self._held) - partial_end(self._held, END_THINK)].rstrip("\n")
-                self._held = self._held[len(thought) :]
-        if self._place == "closed":
-            self._held = self._held.lstrip("\n")
-            if self._held:
-                self._place = "answer"
-        if self._place != "answer":
-            return thought, ""
-        answer, self._held = self._held, ""
-        return thought, answer
-
-    def flush(self) -> tuple[str, str]:
-        """The text ended: what was held back, as (thinking, answer)."""
-        held, self._held = self._held, ""
-        return (held, "") if self._place == "thinking" else ("", held)
 
 
 @lru_cache

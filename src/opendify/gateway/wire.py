@@ -49,6 +49,10 @@ class FilePart(msgspec.Struct, frozen=True):
     filename: str | None = None
 
 
+THINKING_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning", "redacted_reasoning"})
+"""What clients call the parts in which they send back an answer's thinking: no part of what was said."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """One part of a message whose content is a list."""
 
@@ -97,7 +101,9 @@ class Message(msgspec.Struct, frozen=True):
         """What the message says: text parts joined by newlines."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(part.text for part in self.content or () if part.text)
+        return "\n".join(
+            part.text for part in self.content or () if part.text and part.type not in THINKING_PARTS
+        )
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
