@@ -10,8 +10,7 @@ from asking import client, names, parsed, said, until
 from raw_http import Exchange, asked, written
 
 from opendify.simulator import Simulator
-from opendify.simulator.errors import SCRIPTED
-from opendify.simulator.model import FAILURES
+from opendify.simulator.errors import FAILURES, SCRIPTED
 
 
 @pytest.fixture(params=["in this loop", "in a thread"])

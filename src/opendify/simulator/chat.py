@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 
-from opendify.simulator.errors import Refusal, invalid
+from opendify.simulator.errors import Failure, Refusal, invalid
 from opendify.simulator.files import SILENCE
-from opendify.simulator.model import Failure, Usage, no_usage
+from opendify.simulator.model import Usage, no_usage
 from opendify.simulator.turns import Steps, Stopped, Turn
 from opendify.simulator.wire import Step, error_event
 

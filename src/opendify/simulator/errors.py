@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from opendify.simulator.wire import escaped
 
@@ -211,3 +212,53 @@ SCRIPTED: dict[str, Callable[[], Refusal]] = {
     "504": lambda: proxy_page(504, "Gateway Time-out"),
 }
 """`[[http:KIND]]`: the refusals that a prompt can ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How the model fails.
+
+    Args:
+        code: Dify's code for it in chat, agent and completion apps.
+        message: the sentence, as a stream has it.
+        blocking: the sentence of a blocking answer where it differs.
+        status: in the error event.
+    """
+
+    code: str
+    message: str
+    blocking: str | None = None
+    status: int = 400
+
+
+_PLUGIN = '{"error_type": "ZeroDivisionError", "message": "division by zero", "args": {}}'
+
+FAILURES = {
+    "bad_request": Failure(
+        "completion_request_error",
+        "[simulated] Bad Request Error, Error code: 400 - "
+        "{'error': {'message': 'scripted failure', 'type': 'invalid_request_error'}}",
+    ),
+    "auth": Failure("completion_request_error", "Incorrect API key provided"),
+    "rate_limit": Failure(
+        "completion_request_error",
+        "[simulated] Rate Limit Error, Error code: 429 - {'error': {'message': 'scripted rate limit'}}",
+    ),
+    "connection": Failure("completion_request_error", "[simulated] Connection Error, Connection error."),
+    "server": Failure(
+        "completion_request_error", "[simulated] Server Unavailable Error, Error code: 503 - overloaded"
+    ),
+    "credentials": Failure("invalid_param", "credentials validation failed"),
+    "plugin": Failure("invalid_param", _PLUGIN, f"req_id: 20d8f2080d PluginInvokeError: {_PLUGIN}"),
+    "inner": Failure("invalid_param", "killed by timeout-500"),
+    "raw": Failure("invalid_param", "raw text, not JSON-500"),
+    "quota": Failure(
+        "provider_quota_exceeded",
+        "Your quota for Dify Hosted OpenAI has been exhausted. Please go to Settings -> Model Provider to "
+        "complete your own provider credentials.",
+    ),
+    "internal": Failure(
+        "internal_server_error", "Internal Server Error, please contact support.", status=500
+    ),
+}
+"""`[[error:KIND]]` and `[[error0:KIND]]`: codes and wording as recorded from Dify 1.12.1."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from opendify.simulator.directives import Directives
 from opendify.simulator.errors import SCRIPTED, invalid
-from opendify.simulator.model import Directives
+from opendify.simulator.model import Said, directed
 from opendify.simulator.turns import Steps, Stopped
 from opendify.simulator.wire import Signal, Step
 
@@ -25,13 +26,13 @@ MALFORMED = {
 _UNKNOWN = b'data: {"event":"parallel_branch_started","data":{"parallel_id":"p","branches":[1,2]}}\n\n'
 
 
-def directives(text: str) -> Directives:
-    """The directives of a question, or of a text to be spoken.
+def directives(text: str, history: Sequence[Said] = ()) -> Directives:
+    """The directives that count for a question after a history, or for a text to be spoken.
 
     Raises:
         Refusal: one that cannot be read, or the one that `[[http:KIND]]` asks for.
     """
-    asked = Directives(text)
+    asked = directed(text, history)
     mistake = asked.mistake()
     if mistake is not None:
         raise invalid(mistake)

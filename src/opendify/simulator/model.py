@@ -1,84 +1,27 @@
-"""The scripted model: what it says, how fast, and the directives in a prompt that change it. Pure.
+"""The scripted model: what it says, and how fast. Pure.
 
-Without directives the model gives a short answer that says it is simulated and repeats the question.
-`docs/simulator.md` lists the directives.
+Without directives the model gives a short answer that says it is simulated and repeats the question, or what
+the tools said that it called.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
 
-from opendify.simulator.errors import SCRIPTED
+from opendify.simulator.calls import FORMATS, Call, asked_format, quoted, write_calls, write_json
+from opendify.simulator.directives import Directives
+from opendify.simulator.errors import FAILURES, Failure
 from opendify.simulator.files import File
 
-_DIRECTIVE = re.compile(r"\[\[(\w+)(?::(.*?))?\]\](?!\])", re.DOTALL)
-_HISTORY = re.compile(r"<history>.*</history>", re.DOTALL)
 _PIECE = re.compile(r"\s*(?:[぀-鿿가-힯＀-￯]|[^\s぀-鿿가-힯＀-￯]+)|\s+$")
 
 THOUGHTS = "First I ponder the question.\nThen I decide."
 UNICODE = "你好，世界！🌍👨‍👩‍👧‍👦 naïve café — ½ ∑ \u2028 end"
-
-
-_CUT = r"(?:headers|start|midway)?(?::(?:rst|fin))?"
-
-
-def _one_of(kinds: Iterable[str]) -> str:
-    return f"(?:{'|'.join(kinds)})?"
-
-
-class Directives:
-    """The `[[word]]` and `[[word:value]]` of a prompt. The last of a kind counts.
-
-    What stands between `<history>` and `</history>` is a history that the client wrote into its question:
-    it directs nothing.
-
-    >>> asked = Directives("[[reply:one]] now [[slow:3:0.1]]")
-    >>> asked.text("reply"), "slow" in asked, asked.numbers("slow", 10, 1.0), asked.text("lump", "all")
-    ('one', True, [3.0, 0.1], 'all')
-    """
-
-    def __init__(self, prompt: str) -> None:
-        found = _DIRECTIVE.findall(_HISTORY.sub("", prompt)) if "[[" in prompt else []
-        self._values: dict[str, str] = {}
-        for word, value in found:
-            self._values.pop(word, None)  # the order is that of the last mention
-            self._values[word] = value
-
-    def __contains__(self, word: str) -> bool:
-        return word in self._values
-
-    def __bool__(self) -> bool:
-        return bool(self._values)
-
-    def text(self, word: str, default: str = "") -> str:
-        """The value of a directive, or the default if it is absent or bare."""
-        return self._values.get(word) or default
-
-    def numbers(self, word: str, *defaults: float) -> list[float]:
-        """The values of a directive that takes numbers, separated by colons."""
-        given = [float(part) for part in self.text(word).split(":") if part]
-        return [*given[: len(defaults)], *defaults[len(given) :]]
-
-    def mistake(self) -> str | None:
-        """What cannot be read of the directives, in one sentence. Words that nobody knows are let be.
-
-        >>> Directives("[[slow:many]]").mistake()
-        'The simulator cannot read [[slow:many]]; it takes [[slow:N:SECONDS]].'
-        """
-        for word, value in self._values.items():
-            usage, pattern = _FORMS.get(word, ("", ""))
-            if usage and not re.fullmatch(pattern, value):
-                return f"The simulator cannot read [[{word}:{value}]]; it takes {usage}."
-        return None
-
-    def last_of(self, words: Sequence[str]) -> str | None:
-        """Which of these words was said last."""
-        return next((word for word in reversed(self._values) if word in words), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,81 +60,6 @@ class Prompt:
         head = [Said("system", self.system)] if self.system else []
         return [*head, *self.history, Said("user", self.query)]
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How the model fails.
-
-    Args:
-        code: Dify's code for it in chat, agent and completion apps.
-        message: the sentence, as a stream has it.
-        blocking: the sentence of a blocking answer where it differs.
-        status: in the error event.
-    """
-
-    code: str
-    message: str
-    blocking: str | None = None
-    status: int = 400
-
-
-_PLUGIN = '{"error_type": "ZeroDivisionError", "message": "division by zero", "args": {}}'
-
-FAILURES = {
-    "bad_request": Failure(
-        "completion_request_error",
-        "[simulated] Bad Request Error, Error code: 400 - "
-        "{'error': {'message': 'scripted failure', 'type': 'invalid_request_error'}}",
-    ),
-    "auth": Failure("completion_request_error", "Incorrect API key provided"),
-    "rate_limit": Failure(
-        "completion_request_error",
-        "[simulated] Rate Limit Error, Error code: 429 - {'error': {'message': 'scripted rate limit'}}",
-    ),
-    "connection": Failure("completion_request_error", "[simulated] Connection Error, Connection error."),
-    "server": Failure(
-        "completion_request_error", "[simulated] Server Unavailable Error, Error code: 503 - overloaded"
-    ),
-    "credentials": Failure("invalid_param", "credentials validation failed"),
-    "plugin": Failure("invalid_param", _PLUGIN, f"req_id: 20d8f2080d PluginInvokeError: {_PLUGIN}"),
-    "inner": Failure("invalid_param", "killed by timeout-500"),
-    "raw": Failure("invalid_param", "raw text, not JSON-500"),
-    "quota": Failure(
-        "provider_quota_exceeded",
-        "Your quota for Dify Hosted OpenAI has been exhausted. Please go to Settings -> Model Provider to "
-        "complete your own provider credentials.",
-    ),
-    "internal": Failure(
-        "internal_server_error", "Internal Server Error, please contact support.", status=500
-    ),
-}
-"""`[[error:KIND]]` and `[[error0:KIND]]`: codes and wording as recorded from Dify 1.12.1."""
-
-_NUMBER = r"\d+(?:\.\d+)?"
-_FORMS = {
-    "slow": ("[[slow:N:SECONDS]]", rf"\d+(?::{_NUMBER})?"),
-    "stall": ("[[stall:SECONDS]]", _NUMBER),
-    "midstall": ("[[midstall:SECONDS]]", _NUMBER),
-    "pace": ("[[pace:SECONDS]]", _NUMBER),
-    "lump": ("[[lump]], [[lump:CHARACTERS]] or [[lump:CHARACTERS:SECONDS]]", rf"(?:\d+(?::{_NUMBER})?)?"),
-    "long": ("[[long:WORDS]]", r"\d*"),
-    "big": ("[[big]] or [[big:BYTES]]", r"\d*"),
-    "split": ("[[split:BYTES]] or [[split:BYTES:SECONDS]]", rf"[1-9]\d*(?::{_NUMBER})?"),
-    "cut": ("[[cut]] or [[cut:PLACE:HOW]], headers, start or midway, rst or fin", _CUT),
-    "drop": (
-        "[[drop]] or [[drop:EVENTS:EVENTS:HOW]], rst or fin",
-        r"(?:[1-9]\d*(?::[1-9]\d*)*(?::(?:rst|fin))?)?",
-    ),
-    "truncate": ("[[truncate]] or [[truncate:start]]", r"(?:start|midway)?"),
-    "malformed": (
-        "[[malformed:KIND]] or [[malformed:KIND:start]], json, utf8 or html",
-        r"(?:(?:json|utf8|html)(?::start)?)?",
-    ),
-    "error": (f"[[error:KIND]], one of {', '.join(FAILURES)}", _one_of(FAILURES)),
-    "error0": (f"[[error0:KIND]], one of {', '.join(FAILURES)}", _one_of(FAILURES)),
-    "http": (f"[[http:KIND]], one of {', '.join(SCRIPTED)}", _one_of(SCRIPTED)),
-}
-"""Directives whose value has a form: what they take, for people and as a pattern."""
 
 Pieces = tuple[tuple[float, str], ...]
 
@@ -315,7 +183,7 @@ def write(
         default: what it says if no directive tells it what to say; else see `greeting`.
     """
     asked = directives if directives is not None else Directives(prompt.query)
-    default = greeting(prompt.query) if default is None else default
+    default = quoted(prompt.query) or (greeting(prompt.query) if default is None else default)
     pieces = _pieces(prompt, pace, asked, default) if asked else _spoken(default, pace)
     failure = None
     if "error0" in asked:
@@ -335,6 +203,8 @@ def greeting(query: str) -> str:
     >>> greeting("What is Dify?")
     'This is a simulated answer; no model was asked. You said: “What is Dify?”'
     """
+    if asked_format(query):  # the question stands below the definitions of tools
+        query = query.rstrip().rpartition("\n\n")[2]
     if not query.strip():
         return "This is a simulated answer; no model was asked. You said nothing."
     said = query if len(query) <= 300 else query[:300] + "…"
@@ -368,13 +238,60 @@ def _spoken(text: str, pace: float, stall: float = 0.0) -> Pieces:
     return ((stall, ""), *((pace, piece) for piece in split(text)), (0.0, ""))
 
 
-_ANSWERS = ("reply", "history", "echo", "system", "files", "images", "unicode", "long", "big")
+def directed(question: str, history: Sequence[Said] = ()) -> Directives:
+    """The directives that count in this turn: those of the question.
+
+    Of a question that has none, those that an earlier one has for this turn: a correction or the results of
+    tools have none, and what is to be said to them stands behind the `[[then]]` of the question.
+
+    >>> asked = Said("user", "[[call:look]] [[then]] [[reply:I see.]]")
+    >>> directed("It is red.", [asked]).text("reply")
+    'I see.'
+    >>> bool(directed("And now?", [asked, Said("user", "It is red.")]))
+    False
+    """
+    asked = Directives(question)
+    if asked.turns:
+        return asked
+    questions = (said.content for said in reversed(history) if said.role == "user")
+    for turn, earlier in enumerate(questions, start=1):
+        later = Directives(earlier, turn)
+        if later.turns:
+            return later
+    return asked
+
+
+_TEXTS = ("reply", "text", "json", "history", "echo", "system", "files", "images", "unicode", "long", "big")
 
 
 def _answer(prompt: Prompt, asked: Directives, default: str) -> str:
-    match asked.last_of(_ANSWERS):
+    calls = [_call(value) for value in asked.all("call")]
+    if not calls:
+        return _text(prompt, asked, "The answer is 42." if "think" in asked else default)
+    ways = asked.text("as").split(":")
+    format_ = next((way for way in ways if way in FORMATS), None) or _asked_format(prompt) or "tagged"
+    return "\n\n".join(filter(None, [_text(prompt, asked, ""), write_calls(calls, format_, ways)]))
+
+
+def _call(value: str) -> Call:
+    name, _, arguments = value.partition(":")
+    return Call(name, json.loads(arguments or "{}"))
+
+
+def _asked_format(prompt: Prompt) -> str | None:
+    """The format of calls that the prompt asks for, in whatever place."""
+    told = [said.content for said in prompt.messages() if said.role != "assistant"]
+    return asked_format("\n".join([*told, *(str(value) for value in prompt.inputs.values())]))
+
+
+def _text(prompt: Prompt, asked: Directives, default: str) -> str:
+    match asked.last_of(_TEXTS):
         case "reply":
             return asked.text("reply").replace("{~}", "")
+        case "text":
+            return str(json.loads(asked.text("text")))
+        case "json":
+            return write_json(asked.text("json"), asked.text("as").split(":"))
         case "history":
             seen = [{"role": said.role, "content": said.content} for said in prompt.messages()]
             return json.dumps(seen, ensure_ascii=False)
@@ -403,8 +320,6 @@ def _answer(prompt: Prompt, asked: Directives, default: str) -> str:
         case "big":
             (size,) = asked.numbers("big", 5_000_000)
             return "x" * int(size)
-        case _ if "think" in asked:
-            return "The answer is 42."
         case _:
             return default
 

@@ -11,10 +11,11 @@ from uuid import uuid4
 from opendify.simulator.annotations import Annotation
 from opendify.simulator.apps import AppSpec, Behaviour
 from opendify.simulator.conversations import Conversation, Message, MessageFile
-from opendify.simulator.errors import Refusal
+from opendify.simulator.directives import Directives
+from opendify.simulator.errors import FAILURES, Refusal
 from opendify.simulator.files import File, Files, red_square
 from opendify.simulator.forms import Form
-from opendify.simulator.model import FAILURES, Directives, Prompt, Said, Script, write
+from opendify.simulator.model import Prompt, Said, Script, write
 from opendify.simulator.wire import Envelope, Step, array
 from opendify.simulator.workflow_runs import WorkflowRun
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import uuid4
 
-from opendify.simulator.model import Directives
+from opendify.simulator.directives import Directives
 from opendify.simulator.wire import Envelope, compact, mapping
 
 DatasourceType = Literal["local_file", "online_document", "website_crawl", "online_drive"]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from opendify.simulator.apps import Behaviour
+from opendify.simulator.directives import Directives
 from opendify.simulator.errors import Refusal, invalid, not_found
 from opendify.simulator.knowledge.datasets import Dataset, Tag
 from opendify.simulator.knowledge.models import PROVIDER, Model
-from opendify.simulator.model import Directives
 
 OWNER_ID = str(uuid5(NAMESPACE_URL, "opendify-simulator/owner"))
 """The account that a dataset key acts for."""

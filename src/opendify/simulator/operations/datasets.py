@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opendify.simulator.directives import Directives
 from opendify.simulator.errors import Refusal, invalid
 from opendify.simulator.knowledge.datasets import Dataset
 from opendify.simulator.knowledge.documents import Document
@@ -13,7 +14,6 @@ from opendify.simulator.knowledge.payloads import (
 )
 from opendify.simulator.knowledge.retrieval import Hit, RetrievalModel
 from opendify.simulator.knowledge.workspace import OWNER_ID
-from opendify.simulator.model import Directives
 from opendify.simulator.operations.workspace import dataset_of, page_of, removed, said
 from opendify.simulator.payloads import parsed, validated
 from opendify.simulator.service import Reply, Request, Route, Service

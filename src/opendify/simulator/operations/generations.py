@@ -169,8 +169,8 @@ def _begin(service: Service, request: Request, app: App, user: str, payload: Pay
     if spec.refuses is not None:
         raise Refusal(*spec.refuses)
     question = query or "\n".join(value for value in values.values() if isinstance(value, str))
-    directives = faults.directives(question)
     history = conversation.history() if conversation else ()
+    directives = faults.directives(question, history)
     kept = {name: files.plain(value) for name, value in values.items()}
     named = asked is not None and conversation is None and asked.auto_generate_name
     hold = service.naming_delay if named else 0.0
