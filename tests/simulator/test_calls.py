@@ -228,6 +228,7 @@ def _said(query: str, *history: Said) -> str:
 def test_the_model_calls_what_it_is_told_to_call() -> None:
     assert json.loads(_said('[[call:f:{"a": 1}]]').split("\n")[1]) == {"name": "f", "arguments": {"a": 1}}
     assert _said("[[call:f]] [[call:g]] [[as:pythonic]]") == "[f(), g()]"
+    assert _said("[[call:mcp:files/read]] [[as:pythonic]]") == "[mcp:files/read()]"
 
 
 def test_brackets_inside_of_arguments_end_no_directive() -> None:

@@ -16,7 +16,7 @@ _OPENING = re.compile(r"\[\[(\w+)(?::|(?=\]\]))")
 _CLOSING = re.compile(r"\]\](?!\])")
 _HISTORY = re.compile(r"<history>.*</history>", re.DOTALL)
 _JSON = {
-    "call": re.compile(r"[\w.-]+:(?=\{)"),
+    "call": re.compile(r"[^\s\[\]{}]+?:(?=\{)"),
     "tool": re.compile(r"[\w.-]+:"),
     "json": re.compile(""),
     "text": re.compile(""),
@@ -133,10 +133,10 @@ def _end_of_json(prompt: str, word: str, start: int) -> int:
 
 
 def _is_json(word: str, value: str) -> bool:
-    if word not in ("call", "json", "text") or (word == "call" and ":" not in value):
+    if word not in ("call", "json", "text") or (word == "call" and "{" not in value):
         return True
     try:
-        json.loads(value[value.index(":") + 1 :] if word == "call" else value)
+        json.loads(value[value.index("{") :] if word == "call" else value)
     except ValueError:
         return False
     return True
@@ -179,7 +179,7 @@ _FORMS = {
     ),
     "error": (f"[[error:KIND]], one of {', '.join(FAILURES)}", _one_of(FAILURES)),
     "error0": (f"[[error0:KIND]], one of {', '.join(FAILURES)}", _one_of(FAILURES)),
-    "call": ("[[call:NAME]] or [[call:NAME:{JSON}]]", r"[\w.-]+(?::\{.*\})?"),
+    "call": ("[[call:NAME]] or [[call:NAME:{JSON}]]", r"[^\s\[\]{}]+?(?::\{.*\})?"),
     "as": (f"[[as:WORDS]], of {', '.join(WAYS)}, separated by colons", _some_of(WAYS)),
     "json": ("[[json:JSON]]", ".+"),
     "text": ("[[text:STRING]], the string as JSON", r'".*"'),

@@ -274,8 +274,8 @@ def _answer(prompt: Prompt, asked: Directives, default: str) -> str:
 
 
 def _call(value: str) -> Call:
-    name, _, arguments = value.partition(":")
-    return Call(name, json.loads(arguments or "{}"))
+    name, brace, arguments = value.partition(":{")  # a name may have colons
+    return Call(name, json.loads(brace[1:] + arguments or "{}"))
 
 
 def _asked_format(prompt: Prompt) -> str | None:
