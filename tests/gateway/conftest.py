@@ -45,6 +45,27 @@ APPS = (
         graph=(Start(), LLM(), Answer()),
     ),
     AppSpec("spoken-agent", "agent-chat", speech=True),
+    AppSpec(
+        "two-minds",
+        "advanced-chat",
+        name="two-minds",
+        graph=(
+            Start(),
+            LLM(id="llm1"),
+            LLM(id="llm2"),
+            Answer("{{#llm1.text#}}\n---\n{{#llm2.text#}}"),
+        ),
+    ),
+    AppSpec(
+        "shown-mind",
+        "advanced-chat",
+        name="shown-mind",
+        graph=(
+            Start(),
+            LLM(reasoning_format="separated"),
+            Answer("<think>\n{{#llm.reasoning_content#}}\n</think>\n\n{{#llm.text#}}"),
+        ),
+    ),
     _workflow("required", Field("first"), Field("second", required=True), Field("query")),
     _workflow("queried", Field("first"), Field("query", "paragraph")),
     _workflow("unnamed", Field("count", "number"), Field("first"), Field("second")),

@@ -129,6 +129,17 @@ def test_thinking_that_a_template_opens_goes_on_to_where_it_closes_it() -> None:
     assert (content, reasoning) == ("Yes", "a\nb")
 
 
+def test_a_template_may_open_the_thinking_that_a_node_only_ends() -> None:
+    """The template of DeepSeek-R1 writes the beginning itself, so a server may send the end alone."""
+    texts = [
+        *words("<think>", "answer", "answer"),
+        *words("a</think>\n\nYes. ", "llm", "text"),
+        *words("<think>b</think>\nNo.", "llm2", "text"),
+    ]
+    _, content, reasoning = answer(STARTED, *texts, END, finished(), mode="advanced-chat")
+    assert (content, reasoning) == ("Yes. No.", "a\n\nb")
+
+
 def test_the_text_of_each_variable_of_a_workflow_may_begin_with_thinking() -> None:
     texts = [
         event("text_chunk", data={"text": text, "from_variable_selector": [node, "text"]})

@@ -11,8 +11,6 @@ from opendify.simulator import Simulator
 
 from .clients import Answer, Ask, http, plain, streamed
 
-THOUGHTS = "First I ponder the question.\nThen I decide."
-
 
 def message(answer: Answer) -> dict[str, Any]:
     """The message of a plain answer, with the fields that OpenAI doesn't have."""
@@ -63,26 +61,6 @@ def test_the_nodes_of_a_workflow_are_reasoning_only_where_a_setting_says_so(ask:
     assert talkative.content == "Done."
     for title in ("Start", "LLM", "End"):
         assert title in talkative.reasoning
-
-
-@pytest.mark.parametrize("kind", ["Chat", "Agent", "Chatflow", "Workflow"])
-@pytest.mark.parametrize("size", [0, 1, 3, 8])
-def test_thinking_at_the_start_of_an_answer_is_reasoning(ask: Ask, kind: str, size: int) -> None:
-    answer = ask(f"Simulated {kind}", f"[[notool]][[think]][[lump:{size}:0]]")
-    assert answer.content == "The answer is 42."
-    assert answer.reasoning == THOUGHTS
-
-
-def test_a_tag_later_in_an_answer_is_text(ask: Ask) -> None:
-    text = "Write <think>this</think> to think."
-    answer = ask("Simulated Chat", f"[[reply:{text}]]")
-    assert (answer.content, answer.reasoning) == (text, "")
-
-
-def test_thinking_that_dify_tells_apart_is_reasoning(way: Ask, openai_1_16: OpenAI, user: str) -> None:
-    answer = way(openai_1_16, "Simulated Reasoning", "[[think]]", user=user)
-    assert answer.content == "The answer is 42."
-    assert answer.reasoning == THOUGHTS
 
 
 # ── Files that an app makes ──────────────────────────────────────────────────────────────────────────

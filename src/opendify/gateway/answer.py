@@ -117,6 +117,7 @@ class Answer:
         self._workflow_nodes = workflow_nodes
         self._thinking = Thinking()
         self._source = msgspec.Raw()  # the variable whose text comes, as Dify names it
+        self._lent = False  # a template opened the thinking that goes on in it
         self._thought = False
         self._told_apart: set[str | None] = set()  # nodes whose thinking came in events of its own
         self._reasoning_of: object = None  # what was told last beside the answer
@@ -277,10 +278,10 @@ class Answer:
 
         Thinking that an Answer node's template opens goes on through the texts that are put into it.
         """
-        if self._thinking.open and _is_template(self._source):
-            return
-        self._end_text(out)
+        self._lent = self._thinking.open and (self._lent or _is_template(self._source))
         self._source = source
+        if not self._lent:
+            self._end_text(out)
 
     def _end_text(self, out: list[Delta]) -> None:
         """A model has said what it says here; what comes next is another text."""
