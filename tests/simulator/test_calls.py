@@ -284,12 +284,76 @@ def test_a_new_question_with_directives_begins_a_new_script() -> None:
     assert _said("[[reply:new]]", *history) == "new"
 
 
-def test_results_are_quoted_when_nothing_else_is_scripted() -> None:
-    asked = Said("user", "[[call:f]]")
-    heard = "<tool_response>\n21 degrees\n</tool_response>"
-    assert _said(heard, asked, Said("assistant", "…")) == "The tool said: 21 degrees"
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("<tool_response>\n21 degrees\n</tool_response>", "The tool said: 21 degrees"),
+        (
+            '<tool_response>\n{"name": "f", "content": "21 degrees"}\n</tool_response>',
+            "The tool f said: 21 degrees",
+        ),
+        (
+            '<function_results>\n{"id": "call_1", "content": {"a": [1]}}\n</function_results>',
+            'The tool call_1 said: {"a": [1]}',
+        ),
+        ('[TOOL_RESULTS] {"name": "f", "content": []} [/TOOL_RESULTS]', "The tool f said: []"),
+        (
+            '```json\n{"function_result": {"name": "f", "arguments": {"n": 1}, "content": "一"}}\n```\n'
+            '```json\n{"function_result": {"name": "f", "arguments": {"n": 2}, "content": "二"}}\n```',
+            'The tool f({"n": 1}) said: 一\nThe tool f({"n": 2}) said: 二',
+        ),
+    ],
+)
+def test_results_are_quoted_when_nothing_else_is_scripted(told: str, said: str) -> None:
+    assert _said(told, Said("user", "[[call:f]]"), Said("assistant", "…")) == said
+
+
+_ASKED = "[[call:f]] [[as:pythonic]] [[then]] [[call:g]] [[as:pythonic]] [[then]] [[reply:Done.]]"
+_RESULT = "<tool_response>\n1\n</tool_response>"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (f"<history>\nuser: Hi\n\nassistant: Hello\n</history>\n\nCurrent question: {_ASKED}", "[f()]"),
+        (f"<history>\nuser: {_ASKED}\n\nassistant: [f()]\n</history>\n\n{_RESULT}", "[g()]"),
+        (
+            f"<history>\nuser: {_ASKED}\n\nassistant: [f()]\n\ntool: {_RESULT}\n\nassistant: [g()]\n"
+            f"</history>\n\n{_RESULT}",
+            "Done.",
+        ),
+        (
+            f"<history>\nuser: {_ASKED}\n\nassistant: [f()]\n\nuser: [[call:h]]\n\nassistant: [h()]\n"
+            f"</history>\n\n{_RESULT}",
+            "The tool said: 1",
+        ),
+        (
+            f"<history>\nuser: {_ASKED}\n\nassistant: [f()]\n</history>\n\n{_RESULT}\n\n"
+            "<reply>\n[g()]\n</reply>\n\nWrong.",
+            "Done.",
+        ),
+        (f"{_ASKED}\n\n<reply>\n[f()]\n</reply>\n\nYour last reply was wrong.", "[g()]"),
+    ],
+)
+def test_a_script_goes_on_in_apps_that_are_told_all_in_one_question(query: str, said: str) -> None:
+    assert _said(query) == said
+
+
+def test_a_script_in_a_history_goes_on_in_later_turns_of_the_conversation() -> None:
+    told = f"<history>\nuser: {_ASKED}\n\nassistant: [f()]\n</history>\n\n{_RESULT}"
+    assert _said("Once more.", Said("user", told), Said("assistant", "[g()]")) == "Done."
+
+
+def test_a_script_in_a_history_means_nothing_to_another_question() -> None:
+    said = _said(f"<history>\nuser: {_ASKED}\n\nassistant: [f()]\n</history>\n\nCurrent question: Hi")
+    assert said.endswith("Current question: Hi”")
 
 
 def test_the_definitions_of_tools_are_not_repeated() -> None:
-    said = _said('Call f by <tool_call>{"name": "f"}</tool_call>.\n\nWhat is new?')
-    assert said == "This is a simulated answer; no model was asked. You said: “What is new?”"
+    told = 'Call f by <tool_call>{"name": "f"}</tool_call>.\n\nWhat is new?'
+    assert _said(told) == "This is a simulated answer; no model was asked. You said: “What is new?”"
+
+
+def test_the_form_that_a_correction_shows_is_not_repeated() -> None:
+    said = _said('Write the call in this form:\n<tool_call>\n{"name": "f"}\n</tool_call>')
+    assert said.endswith("You said: “Write the call in this form:”")

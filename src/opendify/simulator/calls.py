@@ -249,17 +249,45 @@ def asked_format(prompt: str) -> str | None:
     return next((format_ for mark, format_ in MARKS.items() if mark in prompt), None)
 
 
-_HEARD: Final = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>", re.DOTALL)
+_HEARD: Final = re.compile(
+    r"<tool_response>(.*?)</tool_response>|<function_results>(.*?)</function_results>"
+    r"|\[TOOL_RESULTS\](.*?)\[/TOOL_RESULTS\]|```json\s*\{\"function_result\": (.*?)\}\s*```",
+    re.DOTALL,
+)
 
 
-def quoted(question: str) -> str:
-    """What the model says to results of tools in its question; empty if there are none.
+def results(prompt: str) -> list[str]:
+    """The results of tools in a prompt, in the forms in which models are told them.
 
-    >>> quoted("<tool_response>\\nIt is noon.\\n</tool_response>")
-    'The tool said: It is noon.'
+    >>> results("<tool_response>\\nIt is noon.\\n</tool_response>")
+    ['It is noon.']
     """
-    results = _HEARD.findall(question) if "<tool_response>" in question else []
-    return f"The tool said: {' '.join(results)}" if results else ""
+    return ["".join(found).strip() for found in _HEARD.findall(prompt)]
+
+
+def quoted(prompt: str) -> str:
+    """What the model says to the results of tools in a prompt; empty if there are none.
+
+    >>> quoted('<tool_response>{"name": "look", "arguments": {"at": "sky"}, "content": "Rain"}</tool_response>')
+    'The tool look({"at": "sky"}) said: Rain'
+    """
+    return "\n".join(map(_quoted, results(prompt)))
+
+
+def _quoted(result: str) -> str:
+    try:
+        said = mapping(json.loads(result))
+    except ValueError:
+        said = None
+    if said is None or "content" not in said:
+        return f"The tool said: {result}"
+    name, content = said.get("name") or said.get("id") or "", said["content"]
+    call = f" {name}({_json(said['arguments'])})" if "arguments" in said else f" {name}" if name else ""
+    return f"The tool{call} said: {content if isinstance(content, str) else _json(content)}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 _RESULTS: Final[Mapping[str, str]] = {

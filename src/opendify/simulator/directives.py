@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from opendify.simulator.calls import DEFECTS, FORMATS
+from opendify.simulator.calls import DEFECTS, FORMATS, results
 from opendify.simulator.errors import FAILURES, SCRIPTED
 
 _OPENING = re.compile(r"\[\[(\w+)(?::|(?=\]\]))")
@@ -27,12 +27,13 @@ _JSON = {
 class Directives:
     """The `[[word]]` and `[[word:value]]` of a prompt that count in one turn. The last of a kind counts.
 
-    What stands between `<history>` and `</history>` is a history that the client wrote into its question:
-    it directs nothing.
+    What stands between `<history>` and `</history>` is a history that the client wrote into its question: it
+    directs nothing, unless results of tools are all that stands behind it. Then its newest `user:` does, and
+    each `assistant:` behind that has had a turn. So has each `<reply>` that the client shows the model.
 
     Args:
         prompt: the question that has them.
-        turn: 0 is the turn of the question itself. Those behind the first `[[then]]` are for the next one.
+        turn: how many turns ago it was asked. Those behind the first `[[then]]` are for the next turn.
 
     >>> asked = Directives("[[reply:one]] now [[slow:3:0.1]]")
     >>> asked.text("reply"), "slow" in asked, asked.numbers("slow", 10, 1.0), asked.text("lump", "all")
@@ -42,10 +43,10 @@ class Directives:
     """
 
     def __init__(self, prompt: str, turn: int = 0) -> None:
-        turns = _turns(_HISTORY.sub("", prompt)) if "[[" in prompt else []
-        self.turns = len(turns)
+        script, past = _script(prompt) if "[[" in prompt else ((), 0)
+        self.turns = len(script)
         """How many turns the prompt directs; 0 if nothing directs the model."""
-        self._said: Sequence[tuple[str, str]] = turns[turn] if turn < len(turns) else ()
+        self._said: Sequence[tuple[str, str]] = script[past + turn] if past + turn < len(script) else ()
         self._values: dict[str, str] = {}
         for word, value in self._said:
             self._values.pop(word, None)  # the order is that of the last mention
@@ -89,6 +90,22 @@ class Directives:
     def last_of(self, words: Sequence[str]) -> str | None:
         """Which of these words was said last."""
         return next((word for word in reversed(self._values) if word in words), None)
+
+
+def without_history(prompt: str) -> str:
+    """What a client asks, without the earlier turns that it wrote into its question."""
+    return _HISTORY.sub("", prompt)
+
+
+def _script(prompt: str) -> tuple[Sequence[Sequence[tuple[str, str]]], int]:
+    """What a prompt directs, turn by turn, and how many of these turns are past."""
+    new = without_history(prompt)
+    turns, past = _turns(new), new.count("<reply>\n")
+    history = _HISTORY.search(prompt)
+    if turns or history is None or not results(new):
+        return turns, past
+    user, *answers = history[0].rpartition("\nuser: ")[2].split("\n\nassistant: ")
+    return _turns(user), past + len(answers)
 
 
 def _turns(prompt: str) -> list[list[tuple[str, str]]]:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from hashlib import sha1
 
 from opendify.simulator.calls import FORMATS, Call, asked_format, quoted, write_calls, write_json
-from opendify.simulator.directives import Directives
+from opendify.simulator.directives import Directives, without_history
 from opendify.simulator.errors import FAILURES, Failure
 from opendify.simulator.files import File
 
@@ -183,7 +183,8 @@ def write(
         default: what it says if no directive tells it what to say; else see `greeting`.
     """
     asked = directives if directives is not None else Directives(prompt.query)
-    default = quoted(prompt.query) or (greeting(prompt.query) if default is None else default)
+    heard = quoted(without_history(prompt.query))
+    default = heard or (greeting(prompt.query) if default is None else default)
     pieces = _pieces(prompt, pace, asked, default) if asked else _spoken(default, pace)
     failure = None
     if "error0" in asked:
@@ -203,8 +204,8 @@ def greeting(query: str) -> str:
     >>> greeting("What is Dify?")
     'This is a simulated answer; no model was asked. You said: “What is Dify?”'
     """
-    if asked_format(query):  # the question stands below the definitions of tools
-        query = query.rstrip().rpartition("\n\n")[2]
+    if asked_format(query):  # models don't repeat the definitions of tools that stand above the question
+        query = query.rstrip().rpartition("\n\n")[2].partition("\n")[0]
     if not query.strip():
         return "This is a simulated answer; no model was asked. You said nothing."
     said = query if len(query) <= 300 else query[:300] + "…"
