@@ -2,8 +2,9 @@
 
 import pytest
 
-from opendify.gateway.conversation import Digest, attachments, read, said, seeded
+from opendify.gateway.conversation import Digest, attachments, read, said
 from opendify.gateway.errors import OpenAIError
+from opendify.gateway.history import seeded
 from opendify.gateway.wire import FilePart, ImageURL, Message, Part
 
 IMAGE = Part("image_url", image_url=ImageURL("https://x/cat.png"))
@@ -21,8 +22,8 @@ def test_the_last_user_turn_is_the_question_and_what_is_before_it_the_history() 
     )
     assert chat.system == "Be brief.\n\nIn verse."
     assert [message.text for message in chat.history] == ["Hi", "Hello"]
-    assert chat.question.text == "And now?"
-    assert (chat.question_index, chat.goes_on) == (4, True)
+    assert chat.asks == "And now?"
+    assert (chat.places, chat.goes_on) == ([4], True)
 
 
 def test_nothing_is_lost_that_stands_after_the_question() -> None:
@@ -33,7 +34,7 @@ def test_nothing_is_lost_that_stands_after_the_question() -> None:
 
 def test_a_system_prompt_alone_is_the_question() -> None:
     chat = read(talk("system: Say hello."))
-    assert (chat.system, chat.question.text) == ("", "Say hello.")
+    assert (chat.system, chat.asks) == ("", "Say hello.")
 
 
 @pytest.mark.parametrize(

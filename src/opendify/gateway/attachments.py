@@ -15,13 +15,14 @@ from typing import cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from opendify._media import HEAD_BYTES, extension_of, file_type, sniff
-from opendify.gateway.conversation import Conversation, attachments
+from opendify.gateway.conversation import RESULT_ROLES, Conversation, attachments
 from opendify.gateway.errors import OpenAIError, invalid
 from opendify.gateway.translate import FILE_TYPES, takes_files
 from opendify.gateway.wire import Message, Part
 from opendify.types import AppParameters, FileType
 
 MEGABYTE = 1024 * 1024
+_BRINGERS = RESULT_ROLES | {"user"}
 
 KINDS: tuple[FileType, ...] = ("image", "document", "audio", "video", "custom")
 
@@ -142,8 +143,9 @@ def collect(conversation: Conversation, allowed: Limits, model: str, *, history:
         OpenAIError: 400 naming the part, its type and size, and what the app takes.
     """
     asked = [
-        _check(_read(part, f"messages[{conversation.question_index}].content[{index}]"), allowed, model)
-        for index, part in attachments(conversation.question)
+        _check(_read(part, f"messages[{place}].content[{index}]"), allowed, model)
+        for place, message in zip(conversation.places, conversation.new, strict=True)
+        for index, part in attachments(message)
     ]
     if len(asked) > allowed.count:
         raise _refused(f"{len(asked)} files", "messages", allowed, model)
@@ -184,10 +186,10 @@ def _first(given: Mapping[str, object], *names: str) -> str:
 
 
 def _earlier(history: Sequence[Message], allowed: Limits, model: str) -> list[Attachment]:
-    """Files of the user's earlier turns. One that the app would not take is told in words instead."""
+    """Files of the user's earlier turns, and of results. One that the app would not take is told in words."""
     found: list[Attachment] = []
     for message in history:
-        for _, part in attachments(message) if message.role == "user" else ():
+        for _, part in attachments(message) if message.role in _BRINGERS else ():
             try:
                 found.append(_check(_read(part, "messages"), allowed, model))
             except OpenAIError:

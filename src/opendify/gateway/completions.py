@@ -33,7 +33,7 @@ from opendify.gateway.errors import OpenAIError, from_dify, invalid, unauthorize
 from opendify.gateway.memory import Memory, Owner, Thread
 from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, request_id
 from opendify.gateway.run import Run
-from opendify.gateway.translate import KINDS, DifyCall, to_dify
+from opendify.gateway.translate import KINDS, DifyCall, background, to_dify
 from opendify.gateway.uploads import Uploads
 from opendify.gateway.wire import DONE, ChatRequest, Usage, completion, parse
 from opendify.types import InputFile
@@ -339,7 +339,9 @@ class Completions:
         """The call to Dify, its files uploaded."""
         model, conversation, owner = asking.model, asking.conversation, asking.owner
         conversation_id = thread.conversation_id
-        history = thread.history and conversation_id is None
+        toolset = asking.request.toolset
+        past = None if conversation_id else background(conversation, model.mode, toolset, thread.history)
+        conversation, history = past or conversation, past is not None
         files: Sequence[Attachment] = ()
         if conversation.has_files(history=history):
             allowed = limits(model.parameters)
@@ -359,6 +361,8 @@ class Completions:
             files=placed,
             conversation_id=conversation_id,
             history=history,
+            toolset=toolset,
+            style=model.app.tool_prompt,
         )
         return Prepared(call, files, placed)
 
@@ -376,8 +380,8 @@ class Completions:
         if conversation_id:
             text = channels[0].text
             await self._memory.remember(thread, asking.owner, asking.conversation, conversation_id, text)
-            if call.inputs:
-                await self._memory.keep_inputs(asking.owner, conversation_id, call.inputs)
+            if call.lasting:
+                await self._memory.keep_inputs(asking.owner, conversation_id, call.lasting)
         return last
 
 

@@ -1,21 +1,30 @@
-"""A message list as a conversation: the system prompt, what was said, and the question. Pure.
+"""A message list as a conversation: the system prompt, what was said, and what is new. Pure.
 
 What is sent on or compared is cleaned here, in one place: no invisible ids, no thinking, no stray spaces.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from math import isfinite
+from typing import cast
 
 from opendify.gateway import zero_width
 from opendify.gateway.errors import invalid
 from opendify.gateway.thinking import answer_in
-from opendify.gateway.wire import THINKING_PARTS, Message, Part
+from opendify.gateway.wire import THINKING_PARTS, Message, Part, ToolCall
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
+RESULT_ROLES = frozenset({"tool", "function"})
+"""Who says what came of a call."""
+
+_EXACT = 2**53
+"""Whole numbers up to here are the same in every client; JavaScript rounds larger ones."""
+
 _CHINESE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LETTER = re.compile(r"[A-Za-z\u00c0-\u02af\u0370-\u1fff]+")
 _SAMPLE = 4_000
@@ -28,15 +37,27 @@ class Conversation:
 
     Attributes:
         system: The system prompt: all system and developer messages at the start, joined by blank lines.
-        history: The turns around the question, in order. Usually they end with an assistant's turn.
-        question: The last user turn.
-        question_index: Its place in the request's ``messages``.
+        history: The turns around what is new, in order. Usually they end with an assistant's turn.
+        results: What came of the calls that the last assistant's turn asked for; usually nothing.
+        question: The last user turn. None where results are all that is new.
+        places: Where in the request's ``messages`` the new turns stand: those of `results`, then `question`.
     """
 
     system: str
     history: Sequence[Message]
-    question: Message
-    question_index: int
+    question: Message | None
+    results: Sequence[Message] = ()
+    places: Sequence[int] = ()
+
+    @property
+    def new(self) -> Sequence[Message]:
+        """What the app has not heard yet, in order: the results, then the question."""
+        return self.results if self.question is None else (*self.results, self.question)
+
+    @property
+    def asks(self) -> str:
+        """The question's text; empty if there is none."""
+        return "" if self.question is None else said(self.question)
 
     @property
     def goes_on(self) -> bool:
@@ -44,36 +65,92 @@ class Conversation:
         return bool(self.history) and self.history[-1].role == "assistant"
 
     def has_files(self, *, history: bool) -> bool:
-        """Whether the question, or with ``history`` any turn, carries something that is not text."""
-        turns = [*self.history, self.question] if history else [self.question]
+        """Whether what is new, or with ``history`` any turn, carries something that is not text."""
+        turns = [*self.history, *self.new] if history else self.new
         return any(True for message in turns for _ in attachments(message))
+
+    def exchange(self) -> Conversation:
+        """The same without what was said before the newest user turn of the history.
+
+        Without the calls, and what they were for, results mean nothing.
+        """
+        users = [index for index, message in enumerate(self.history) if message.role == "user"]
+        return replace(self, history=self.history[users[-1] :]) if users else self
 
 
 def read(messages: Sequence[Message]) -> Conversation:
-    """Find system prompt, history and question.
+    """Find system prompt, history and what is new.
+
+    New are the results after the last assistant's turn, with the user turn that follows them, if one does;
+    where there are no such results, the last user turn.
 
     Raises:
-        OpenAIError: 400 if nothing in ``messages`` asks anything.
+        OpenAIError: 400 if nothing in ``messages`` asks anything, or a result belongs to no call.
 
     >>> chat = read([Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Hello"),
     ...              Message("user", "And now?")])
-    >>> chat.system, [message.text for message in chat.history], chat.question.text
+    >>> chat.system, [message.text for message in chat.history], chat.asks
     ('Be brief.', ['Hi', 'Hello'], 'And now?')
+
+    >>> from opendify.gateway.wire import FunctionCall
+    >>> call = ToolCall("call_1", FunctionCall("get_weather", '{"city": "Rome"}'))
+    >>> chat = read([Message("user", "Is it warm?"), Message("assistant", tool_calls=[call]),
+    ...              Message("tool", "22 degrees", tool_call_id="call_1")])
+    >>> [message.text for message in chat.results], chat.question
+    (['22 degrees'], None)
     """
     start = 0
     while start < len(messages) and messages[start].role in SYSTEM_ROLES:
         start += 1
     system = "\n\n".join(text for message in messages[:start] if (text := said(message)))
-    for index in range(len(messages) - 1, start - 1, -1):
-        if messages[index].role == "user":
-            history = [*messages[start:index], *messages[index + 1 :]]
-            question = messages[index]
-            if not said(question) and not any(attachments(question)):
-                raise invalid("The last message of role 'user' is empty.", f"messages[{index}].content")
-            return Conversation(system, history, question, index)
-    if start == len(messages) and system:
-        return Conversation("", (), Message("user", system), start - 1)
-    raise invalid("'messages' has no message of role 'user', so there is nothing to ask.", "messages")
+    _check_results(messages)
+    results = _new_results(messages)
+    first = results[-1] + 1 if results else start
+    asked = next((at for at in range(len(messages) - 1, first - 1, -1) if messages[at].role == "user"), None)
+    new = results if asked is None else [*results, asked]
+    if not new:
+        if start == len(messages) and system:
+            return Conversation("", (), Message("user", system), (), [start - 1])
+        raise invalid("'messages' has no message of role 'user', so there is nothing to ask.", "messages")
+    question = None if asked is None else messages[asked]
+    if question and not results and not said(question) and not any(attachments(question)):
+        raise invalid("The last message of role 'user' is empty.", f"messages[{asked}].content")
+    history = [messages[at] for at in range(start, len(messages)) if at not in new]
+    return Conversation(system, history, question, [messages[at] for at in results], new)
+
+
+def _check_results(messages: Sequence[Message]) -> None:
+    known: set[str] = set()
+    for at, message in enumerate(messages):
+        if message.role == "tool" and message.tool_call_id not in known:
+            what = (
+                f"answers the call '{message.tool_call_id[:64]}'" if message.tool_call_id else "names no call"
+            )
+            raise invalid(
+                f"'messages[{at}]' of role 'tool' {what}; its 'tool_call_id' takes the id of a call "
+                "in 'tool_calls' of an assistant's message before it.",
+                f"messages[{at}].tool_call_id",
+            )
+        if message.tool_calls:
+            known.update(call.id for call in message.tool_calls)
+
+
+def _new_results(messages: Sequence[Message]) -> list[int]:
+    """Where results stand behind the last assistant's turn."""
+    found: list[int] = []
+    for at in range(len(messages) - 1, -1, -1):
+        if messages[at].role == "assistant":
+            break
+        if messages[at].role in RESULT_ROLES:
+            found.append(at)
+    return found[::-1]
+
+
+def calls(message: Message) -> Sequence[ToolCall]:
+    """What an assistant's message asks the client to call. A call of the older form has no id."""
+    if message.tool_calls:
+        return message.tool_calls
+    return [ToolCall("", message.function_call)] if message.function_call else ()
 
 
 def said(message: Message) -> str:
@@ -93,34 +170,12 @@ def attachments(message: Message) -> Iterator[tuple[int, Part]]:
                 yield index, part
 
 
-def seeded(conversation: Conversation, system: str) -> str:
-    """The query that carries the earlier turns into a new Dify conversation.
+def told(message: Message) -> str:
+    """A turn as text; what can't be told in words is named, never dropped unseen.
 
-    >>> chat = read([Message("user", "Hi"), Message("assistant", "Hello"), Message("user", "And now?")])
-    >>> print(seeded(chat, "Be brief."))
-    <history>
-    system: Be brief.
-    <BLANKLINE>
-    user: Hi
-    <BLANKLINE>
-    assistant: Hello
-    </history>
-    <BLANKLINE>
-    Current question: And now?
+    >>> told(Message("user", [Part("text", text="See"), Part("image_url", image_url="https://x/cat.png")]))
+    'See\\n[image]'
     """
-    question = said(conversation.question)
-    turns = [f"{message.role}: {text}" for message in conversation.history if (text := _told(message))]
-    if not turns:
-        return f"{system}\n\n{question}" if system else question
-    if system:
-        turns.insert(0, f"system: {system}")
-    history = "\n\n".join(turns)
-    label = "用户当前问题:" if _mostly_chinese(history) else "Current question:"
-    return f"<history>\n{history}\n</history>\n\n{label} {question}"
-
-
-def _told(message: Message) -> str:
-    """A turn of the history as text; what can't be told in words is named, never dropped unseen."""
     marks = [
         f"[{part.file.filename or 'file' if part.file else part.type.removesuffix('_url')}]"
         for _, part in attachments(message)
@@ -128,15 +183,34 @@ def _told(message: Message) -> str:
     return "\n".join(filter(None, [said(message), *marks]))
 
 
-def _mostly_chinese(text: str) -> bool:
+def mostly_chinese(text: str) -> bool:
+    """Whether a text is Chinese rather than anything else; its end counts.
+
+    >>> mostly_chinese("Python 的 asyncio 是什么意思？请详细解释一下"), mostly_chinese("What is 你好?")
+    (True, False)
+    """
     if text.isascii():
         return False
     sample = text[-_SAMPLE:]
     return len(_CHINESE.findall(sample)) > len(_LETTER.findall(sample))
 
 
+def in_chinese(conversation: Conversation) -> bool:
+    """Whether people write Chinese here: the newest of what users said decides, else the system prompt.
+
+    >>> in_chinese(read([Message("system", "Be brief."), Message("user", "罗马天气怎么样？")]))
+    True
+    """
+    turns = [*conversation.history, *conversation.new]
+    texts = [message.text[-_SAMPLE:] for message in turns if message.role == "user"]
+    return mostly_chinese("\n".join(texts) or conversation.system)
+
+
 class Digest:
     """The identity of a conversation so far: equal for message lists that say the same.
+
+    What clients change when they send a message again does not count: white space around a text, null for an
+    empty one, thinking, and how the arguments of a call are written.
 
     >>> first = Digest("Be brief.").add(Message("user", "Hi"))
     >>> first.key() == Digest(" Be brief. ").add(Message("user", "Hi\\n")).key()
@@ -153,6 +227,12 @@ class Digest:
         """One more turn."""
         self._field(message.role)
         self._field(said(message))
+        for call in calls(message):
+            self._field(call.id)
+            self._field(call.function.name)
+            self._field(canonical(call.function.arguments))
+        if message.role in RESULT_ROLES:
+            self._field(message.tool_call_id or message.name or "")
         for _, part in attachments(message):
             for text in _fingerprint(part):
                 self._field(text)
@@ -177,3 +257,36 @@ def _fingerprint(part: Part) -> tuple[str, ...]:
         audio.data if audio else "",
         (file.file_data or file.file_id or "") if file else "",
     )
+
+
+def canonical(arguments: str) -> str:
+    """The arguments of a call as text that is the same however a client writes them again.
+
+    Clients parse JSON and write it anew: with another order, other spaces and, in JavaScript, 3 for 3.0 and
+    the nearest double for a large number.
+
+    >>> canonical('{"b": 3.0, "a": "\\u00e9"}') == canonical('{ "a":"é","b":3 }')
+    True
+    """
+    try:
+        parsed: object = json.loads(arguments or "{}")
+        return json.dumps(_same(parsed), sort_keys=True, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return arguments.strip()  # no JSON that anybody could write anew
+
+
+def _same(value: object) -> object:
+    if isinstance(value, dict):
+        members = cast("Mapping[str, object]", value)  # isinstance can't tell of what
+        return {name: _same(member) for name, member in members.items()}
+    if isinstance(value, list):
+        return [_same(entry) for entry in cast("Sequence[object]", value)]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    try:
+        number = float(value)
+    except OverflowError:
+        return value
+    if abs(number) > _EXACT or not isfinite(number) or not number.is_integer():
+        return number
+    return int(number)

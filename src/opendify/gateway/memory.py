@@ -19,7 +19,7 @@ from hashlib import blake2b
 from pydantic_core import from_json, to_json
 
 from opendify.gateway import zero_width
-from opendify.gateway.conversation import Conversation, Digest, said
+from opendify.gateway.conversation import Conversation, Digest
 from opendify.gateway.settings import MemoryMode
 from opendify.gateway.store import Store
 from opendify.gateway.wire import Message
@@ -148,7 +148,7 @@ class Memory:
         if thread.chat:
             await self._store.put(thread.chat, conversation_id, ttl=self._ttl)
         if thread.by_digest:
-            turn = (conversation.question, Message("assistant", answer))
+            turn = (*conversation.new, Message("assistant", answer))
             key = owner.key("turn", await _identity(conversation, *turn))
             await self._store.put(key, conversation_id, ttl=self._ttl)
 
@@ -229,7 +229,7 @@ def _is_side_task(header: str, conversation: Conversation) -> bool:
     return (
         header == "x-openwebui-chat-id"
         and not conversation.history
-        and said(conversation.question).startswith(TASK_MARK)
+        and conversation.asks.startswith(TASK_MARK)
     )
 
 

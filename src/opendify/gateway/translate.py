@@ -6,12 +6,16 @@ The kind of call follows from the app's mode, its inputs from the form that the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from opendify.gateway.conversation import Conversation, said, seeded
+from opendify.gateway.conversation import Conversation, in_chinese
 from opendify.gateway.errors import OpenAIError, invalid
+from opendify.gateway.history import new, paragraphs, seeded
+from opendify.gateway.settings import ToolPrompt
+from opendify.gateway.tools import prompt
+from opendify.gateway.tools.definitions import Toolset
 from opendify.types import AppParameters, FormField, InputFile
 
 CallKind = Literal["chat", "completion", "workflow"]
@@ -31,6 +35,12 @@ FILE_TYPES = frozenset({"file", "file-list"})
 SYSTEM_INPUTS = ("system", "system_prompt", "instructions")
 """Inputs that take the system prompt, if the app has one of them."""
 
+TOOLS_INPUT = "tools"
+"""The input that takes the definitions of tools, if the app has it."""
+
+FRESH_INPUTS = frozenset({"advanced-chat", "completion", "workflow"})
+"""Modes in which each call's inputs count. In others a conversation keeps its first ones (Dify 1.12.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class DifyCall:
@@ -41,6 +51,9 @@ class DifyCall:
         inputs: Values for the app's form.
         files: Uploaded or remote files that stand beside the query.
         conversation_id: Where to go on; None starts a new conversation.
+        text_input: The input in which a completion or workflow app is asked. None in a chat, and where the
+            client gave all of the app's inputs itself.
+        passing: Names of the inputs that hold for this turn alone.
     """
 
     kind: CallKind
@@ -48,6 +61,34 @@ class DifyCall:
     inputs: Mapping[str, object]
     files: Sequence[InputFile]
     conversation_id: str | None
+    text_input: str | None = None
+    passing: frozenset[str] = frozenset()
+
+    @property
+    def lasting(self) -> Mapping[str, object]:
+        """The inputs that later turns of the conversation fall back on."""
+        if not self.passing:
+            return self.inputs
+        return {name: value for name, value in self.inputs.items() if name not in self.passing}
+
+
+def background(
+    conversation: Conversation, mode: str, toolset: Toolset | None, history: bool
+) -> Conversation | None:
+    """What goes into a new Dify conversation, its earlier turns with it; None if only what is new does.
+
+    Args:
+        conversation: What the client said.
+        mode: The app's mode. Completion and workflow apps know no conversation, so with tools they are told
+            all of it.
+        toolset: The tools that the request brings.
+        history: The app's memory wants the earlier turns told. Where it does not, results still come with
+            what they are results of.
+    """
+    alone = KINDS.get(mode) != "chat" and (toolset is not None or bool(conversation.results))
+    if history or alone:
+        return conversation
+    return conversation.exchange() if conversation.results else None
 
 
 def to_dify(
@@ -61,8 +102,16 @@ def to_dify(
     files: Sequence[InputFile],
     conversation_id: str | None,
     history: bool,
+    toolset: Toolset | None = None,
+    style: ToolPrompt = "tagged",
+    told: bool = False,
+    answer_format: str = "",
 ) -> DifyCall:
     """The call that asks a Dify app what a client asked a model.
+
+    A new conversation hears the system prompt, of the tools, of the answer's form, what was said before, and
+    what is new: results, then the question. One that goes on hears what is new, and before it what it has not
+    been told of tools and the answer's form. An app with a text input ``tools`` has their definitions there.
 
     Args:
         conversation: What the client said.
@@ -74,10 +123,17 @@ def to_dify(
             ones, and those that the conversation was last asked with.
         files: The request's files, as Dify takes them.
         conversation_id: Where to go on; None starts a new conversation.
-        history: A new conversation is seeded with the earlier turns.
+        history: The earlier turns of ``conversation`` go along: what `background` said.
+        toolset: The tools that the request brings.
+        style: How the app's model writes calls, its setting ``tool_prompt``.
+        told: The model was told of these very tools in this conversation: `prompt.digest` is the same. Then
+            it hears only whether it may call, must call, and which. Means nothing without
+            ``conversation_id``.
+        answer_format: What the model is to be told of the answer's form; empty for nothing.
 
     Raises:
-        OpenAIError: 400 if the app wants an input that nobody gave, or takes no such file.
+        OpenAIError: 400 if the app wants an input that nobody gave, takes no such file, or has no text input
+            by which it could be told of tools.
     """
     kind = KINDS.get(mode)
     if kind is None:
@@ -94,21 +150,77 @@ def to_dify(
         values[place] = system
         system = ""
     values |= inputs
+    instructions, passing = answer_format, frozenset[str]()
+    if toolset is not None:
+        chinese = in_chinese(conversation)
+        known = told and conversation_id is not None
+        if TOOLS_INPUT in _text_names(form) and TOOLS_INPUT not in inputs:
+            values[TOOLS_INPUT] = prompt.definitions(toolset, style, chinese=chinese)
+            passing = frozenset({TOOLS_INPUT})
+            known = known or conversation_id is None or mode in FRESH_INPUTS
+        asked = prompt.reminder(toolset, chinese=chinese)
+        tools = asked if known else prompt.instructions(toolset, style, chinese=chinese)
+        instructions = paragraphs(tools, answer_format)
     left = _place_files(form, values, files, beside=kind != "workflow" and takes_files(parameters))
     if left and not takes_files(parameters):
         raise invalid(f"Model '{model}' takes no file of type '{left[0]['type']}'.", "messages")
+    query, place = "", None
     if kind == "chat":
-        query = _query(conversation, "" if conversation_id else system, history and not conversation_id)
-    else:
-        query = ""
-        place = _text_input(form, values) or ("query" if kind == "completion" else None)
-        if place:
-            values.setdefault(place, said(conversation.question))
+        if conversation_id:
+            query = paragraphs(instructions, new(conversation, style))
+        else:
+            query = _opening(conversation, system, instructions, history, style)
+        # Dify refuses an empty query and takes a blank one, which a picture without words needs (Dify 1.12.1)
+        query = query or " "
+    elif place := _text_input(form, values, kind):
+        tells_all = toolset is not None or bool(conversation.results)
+        if not (tells_all or answer_format):
+            system = ""  # such an app has a prompt of its own
+        values[place] = _opening(conversation, system, instructions, tells_all, style)
+    elif toolset is not None:
+        raise invalid(f"Model '{model}' takes no text by which it could be told of tools.", "tools")
     for field in form:
         if field.default not in (None, "") and values.get(field.variable) in (None, ""):
             values[field.variable] = field.default
     _require(form, values, model)
-    return DifyCall(kind, query, values, left, conversation_id)
+    return DifyCall(kind, query, values, left, conversation_id, place, passing)
+
+
+def corrected(call: DifyCall, conversation_id: str | None, answer: str, correction: str) -> DifyCall | None:
+    """The call that gives a model another chance, after an answer that can't be passed on.
+
+    A chat goes on in the conversation, where its answer stands already. Completion and workflow apps are
+    asked anew, with the answer and what is wrong with it behind what they were asked.
+
+    Args:
+        call: What was asked.
+        conversation_id: The Dify conversation that the answer stands in; None if it stands in none.
+        answer: All that the model wrote.
+        correction: What it is told of that.
+
+    Returns:
+        None where the app takes no text, so that nothing can be said to it.
+
+    >>> call = DifyCall("workflow", "", {"text": "Is it warm?"}, (), None, "text")
+    >>> again = corrected(call, None, "Let me see.", "Your last reply called no tool.")
+    >>> print(again.inputs["text"])
+    Is it warm?
+    <BLANKLINE>
+    <reply>
+    Let me see.
+    </reply>
+    <BLANKLINE>
+    Your last reply called no tool.
+    """
+    if call.kind == "chat" and conversation_id:
+        return replace(call, query=correction, files=(), conversation_id=conversation_id)
+    reply = f"<reply>\n{answer}\n</reply>"
+    if call.kind == "chat":
+        return replace(call, query=paragraphs(call.query, reply, correction))
+    if call.text_input is None:
+        return None
+    text = paragraphs(str(call.inputs[call.text_input]), reply, correction)
+    return replace(call, inputs={**call.inputs, call.text_input: text})
 
 
 def takes_files(parameters: AppParameters) -> bool:
@@ -117,29 +229,40 @@ def takes_files(parameters: AppParameters) -> bool:
     return bool(upload and upload.enabled)
 
 
-def _query(conversation: Conversation, system: str, history: bool) -> str:
-    if history:
-        text = seeded(conversation, system)
-    else:
-        question = said(conversation.question)
-        text = f"{system}\n\n{question}" if system else question
-    # Dify refuses an empty query and takes a blank one, which a picture without words needs (Dify 1.12.1)
-    return text or " "
+def _opening(
+    conversation: Conversation, system: str, instructions: str, history: bool, style: ToolPrompt
+) -> str:
+    """What an app is told that knows nothing yet. Instructions stand before the history, not in it."""
+    if not history:
+        return paragraphs(system, instructions, new(conversation, style))
+    if not instructions:
+        return seeded(conversation, system, style)
+    return paragraphs(system, instructions, seeded(conversation, "", style))
 
 
 def _system_input(form: Sequence[FormField]) -> str | None:
-    names = {field.variable for field in form if field.type in TEXT_TYPES}
+    names = _text_names(form)
     return next((name for name in SYSTEM_INPUTS if name in names), None)
 
 
-def _text_input(form: Sequence[FormField], values: Mapping[str, object]) -> str | None:
-    """The input that the question belongs in: the one required text input, else ``query``, else the first."""
-    texts = [field for field in form if field.type in TEXT_TYPES and field.variable not in values]
+def _text_names(form: Sequence[FormField]) -> frozenset[str]:
+    return frozenset(field.variable for field in form if field.type in TEXT_TYPES)
+
+
+def _text_input(form: Sequence[FormField], values: Mapping[str, object], kind: CallKind) -> str | None:
+    """The input that the question belongs in: the one required text input, else ``query``, else the first.
+
+    Where there is another one, it is not the input for tools.
+    """
+    free = [field for field in form if field.type in TEXT_TYPES and field.variable not in values]
+    texts = [field for field in free if field.variable != TOOLS_INPUT] or free
     required = [field.variable for field in texts if field.required]
     if len(required) == 1:
         return required[0]
     names = [field.variable for field in texts]
-    return "query" if "query" in names else next(iter(names), None)
+    if "query" in names or (not names and kind == "completion" and "query" not in values):
+        return "query"
+    return next(iter(names), None)
 
 
 def _place_files(

@@ -7,7 +7,15 @@ Everything about a setting stands in one place, its line in `model.py`: the mess
 from opendify.gateway.settings.faults import Setting, SettingsError
 from opendify.gateway.settings.model import AppTable, ClientTable, ServerTable, Settings, places, settings_of
 from opendify.gateway.settings.resolved import AppConfig, ClientConfig
-from opendify.gateway.settings.values import MemoryMode, Pacing, is_loopback, is_pattern, key_name, model_name
+from opendify.gateway.settings.values import (
+    MemoryMode,
+    Pacing,
+    ToolPrompt,
+    is_loopback,
+    is_pattern,
+    key_name,
+    model_name,
+)
 
 __all__ = [
     "AppConfig",
@@ -20,6 +28,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "ToolPrompt",
     "is_loopback",
     "is_pattern",
     "key_name",

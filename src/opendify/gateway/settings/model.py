@@ -42,6 +42,7 @@ from opendify.gateway.settings.values import (
     Names,
     Origins,
     Pace,
+    Prompt,
     Seconds,
     SomeSeconds,
     is_loopback,
@@ -94,6 +95,7 @@ class AppTable(BaseModel):
     agent_steps: bool | None = None
     workflow_nodes: bool | None = None
     stream_pacing: Pace | None = None
+    tool_prompt: Prompt | None = None
     auto_generate_name: bool | None = None
     timeout: SomeSeconds | None = None
     max_concurrent_per_app: Limit | None = None
@@ -277,6 +279,15 @@ class Settings(BaseSettings):
     workflow_nodes: Annotated[
         bool, Setting("A workflow's nodes appear as `reasoning_content`.", "true or false", "Answers")
     ] = False
+    tool_prompt: Annotated[
+        Prompt,
+        Setting(
+            "How models are asked to write calls of a client's tools: `tagged` as Hermes and Qwen, `invoke` "
+            "as Claude, `llama`, `mistral`, or `fenced` as blocks of JSON. All are always understood.",
+            "tagged, fenced, invoke, llama or mistral",
+            "Answers",
+        ),
+    ] = "tagged"
     auto_generate_name: Annotated[
         bool,
         Setting(
@@ -467,6 +478,7 @@ class Settings(BaseSettings):
             agent_steps=_either(table.agent_steps, self.agent_steps),
             workflow_nodes=_either(table.workflow_nodes, self.workflow_nodes),
             stream_pacing=_either(table.stream_pacing, self.stream_pacing),
+            tool_prompt=_either(table.tool_prompt, self.tool_prompt),
             auto_generate_name=_either(table.auto_generate_name, self.auto_generate_name),
             timeout=_either(table.timeout, self.timeout),
             max_concurrent_per_app=_either(table.max_concurrent_per_app, self.max_concurrent_per_app),

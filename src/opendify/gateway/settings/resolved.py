@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 from pydantic import JsonValue
 
-from opendify.gateway.settings.values import MemoryMode, Pacing, digest
+from opendify.gateway.settings.values import MemoryMode, Pacing, ToolPrompt, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class AppConfig:
     agent_steps: bool = True
     workflow_nodes: bool = False
     stream_pacing: Pacing = "auto"
+    tool_prompt: ToolPrompt = "tagged"
     auto_generate_name: bool = False
     timeout: float = 120.0
     max_concurrent_per_app: int = 256

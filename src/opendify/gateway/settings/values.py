@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 MemoryMode = Literal["0", "1", "2", "auto"]
 Pacing = Literal["auto", "off"]
+ToolPrompt = Literal["tagged", "fenced", "invoke", "llama", "mistral"]
 
 
 def digest(*parts: str) -> str:
@@ -199,6 +200,7 @@ Name = Annotated[str, AfterValidator(model_name)]
 Names = Annotated[_List, AfterValidator(_model_names)]
 Origins = Annotated[_List, AfterValidator(_origins)]
 Memory = Annotated[MemoryMode, BeforeValidator(_memory_mode)]
+Prompt = Annotated[ToolPrompt, BeforeValidator(_lower)]
 Pace = Annotated[Pacing, BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)]

@@ -1,0 +1,83 @@
+"""Earlier turns, calls and results as text for a model that gets one query. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from opendify.gateway.conversation import RESULT_ROLES, Conversation, calls, mostly_chinese, told
+from opendify.gateway.settings import ToolPrompt
+from opendify.gateway.tools import prompt
+from opendify.gateway.wire import Message, ToolCall
+
+
+def seeded(conversation: Conversation, system: str, style: ToolPrompt = "tagged") -> str:
+    """The query that carries the earlier turns into a new Dify conversation.
+
+    Args:
+        conversation: What the client said.
+        system: The system prompt, if it has to stand in the query.
+        style: How the app's model writes calls.
+
+    >>> from opendify.gateway.conversation import read
+    >>> chat = read([Message("user", "Hi"), Message("assistant", "Hello"), Message("user", "And now?")])
+    >>> print(seeded(chat, "Be brief."))
+    <history>
+    system: Be brief.
+    <BLANKLINE>
+    user: Hi
+    <BLANKLINE>
+    assistant: Hello
+    </history>
+    <BLANKLINE>
+    Current question: And now?
+    """
+    turns = list(_turns(conversation.history, style))
+    if not turns:
+        return paragraphs(system, new(conversation, style))
+    if system:
+        turns.insert(0, f"system: {system}")
+    history = "\n\n".join(turns)
+    question = conversation.asks
+    if question or not conversation.results:
+        label = "用户当前问题:" if mostly_chinese(history) else "Current question:"
+        question = f"{label} {question}"
+    return paragraphs(f"<history>\n{history}\n</history>", _results(conversation, style), question)
+
+
+def new(conversation: Conversation, style: ToolPrompt) -> str:
+    """What an app that knows the earlier turns has not heard yet: the results, then the question."""
+    return paragraphs(_results(conversation, style), conversation.asks)
+
+
+def paragraphs(*texts: str) -> str:
+    """Texts with blank lines between them; empty ones leave no trace."""
+    return "\n\n".join(filter(None, texts))
+
+
+def _results(conversation: Conversation, style: ToolPrompt) -> str:
+    if not conversation.results:
+        return ""
+    return prompt.results(conversation.results, _by_id(conversation.history), style)
+
+
+def _turns(history: Sequence[Message], style: ToolPrompt) -> Iterator[str]:
+    """The turns as text. Results that came together stand together, in one turn."""
+    known: dict[str, ToolCall] = {}
+    for are_results, group in groupby(history, lambda message: message.role in RESULT_ROLES):
+        messages = list(group)
+        if are_results:
+            yield f"tool: {prompt.results(messages, known, style)}"
+        else:
+            yield from (f"{message.role}: {text}" for message in messages if (text := _turn(message, style)))
+            known |= _by_id(messages)
+
+
+def _turn(message: Message, style: ToolPrompt) -> str:
+    asked = calls(message)
+    return "\n".join(filter(None, [told(message), prompt.calls(asked, style) if asked else ""]))
+
+
+def _by_id(messages: Iterable[Message]) -> dict[str, ToolCall]:
+    """Calls by what their results name them: an id, in the older form the function's name."""
+    return {call.id or call.function.name: call for message in messages for call in calls(message)}
