@@ -268,8 +268,8 @@ def results(prompt: str) -> list[str]:
 def quoted(prompt: str) -> str:
     """What the model says to the results of tools in a prompt; empty if there are none.
 
-    >>> quoted('<tool_response>{"name": "look", "arguments": {"at": "sky"}, "content": "Rain"}</tool_response>')
-    'The tool look({"at": "sky"}) said: Rain'
+    >>> quoted('<tool_response>{"name": "look", "content": "Rain"}</tool_response>')
+    'The tool look said: Rain'
     """
     return "\n".join(map(_quoted, results(prompt)))
 
