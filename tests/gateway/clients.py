@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 from opendify.simulator import GenerationRequest
 
@@ -27,6 +28,8 @@ class Answer:
     """One answer, the same whether it came whole or in pieces.
 
     Attributes:
+        tool_calls: As a client sends them back.
+        function_call: The same for a client of `functions`.
         chunks: What a stream brought; empty for a plain answer.
     """
 
@@ -38,11 +41,19 @@ class Answer:
     annotations: list[Any]
     completion: ChatCompletion | None = None
     chunks: Sequence[ChatCompletionChunk] = field(default=())
+    tool_calls: Sequence[dict[str, Any]] = field(default=())
+    function_call: dict[str, Any] | None = None
 
     @property
     def json(self) -> Any:
         """What an app says that was asked to `[[echo]]`, or for its `[[history]]`."""
         return json.loads(self.content)
+
+    @property
+    def calls(self) -> list[tuple[str, Any]]:
+        """The tools that it calls, and with what."""
+        called = [call["function"] for call in self.tool_calls]
+        return [(function["name"], json.loads(function["arguments"])) for function in called]
 
 
 Ask = Callable[..., Answer]
@@ -62,6 +73,8 @@ def plain(client: OpenAI, model: str, messages: Any, **more: Any) -> Answer:
         dify=(answer.model_extra or {})["dify"],
         annotations=list(choice.message.annotations or []),
         completion=answer,
+        tool_calls=[call.model_dump() for call in choice.message.tool_calls or []],
+        function_call=choice.message.function_call and choice.message.function_call.model_dump(),
     )
 
 
@@ -82,7 +95,35 @@ def streamed(client: OpenAI, model: str, messages: Any, **more: Any) -> Answer:
         dify=(chunks[-1].model_extra or {})["dify"],
         annotations=[note for extra in extras for note in extra.get("annotations", [])],
         chunks=chunks,
+        tool_calls=_tool_calls(deltas),
+        function_call=_function_call(deltas),
     )
+
+
+def _tool_calls(deltas: Sequence[ChoiceDelta]) -> list[dict[str, Any]]:
+    """The calls that come in pieces: index, id and name of each once, in its first piece."""
+    calls: list[dict[str, Any]] = []
+    for piece in (piece for delta in deltas for piece in delta.tool_calls or []):
+        function = piece.function
+        assert function is not None
+        if piece.index == len(calls):
+            assert piece.type == "function"
+            assert (piece.id or "").startswith("call_")
+            named = {"name": function.name, "arguments": ""}
+            calls.append({"id": piece.id, "type": "function", "function": named})
+        else:
+            assert piece.index == len(calls) - 1
+            assert (piece.id, function.name) == (None, None)
+        calls[-1]["function"]["arguments"] += function.arguments or ""
+    return calls
+
+
+def _function_call(deltas: Sequence[ChoiceDelta]) -> dict[str, Any] | None:
+    pieces = [delta.function_call for delta in deltas if delta.function_call]
+    if not pieces:
+        return None
+    (name,) = [piece.name for piece in pieces if piece.name is not None]
+    return {"name": name, "arguments": "".join(piece.arguments or "" for piece in pieces)}
 
 
 def _messages(messages: Any) -> Any:
