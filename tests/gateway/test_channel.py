@@ -32,7 +32,9 @@ def stream(*, stop: tuple[str, ...] = (), paced: bool = False) -> Channel:
 
 
 def test_each_piece_of_a_read_is_a_chunk_of_its_own() -> None:
-    out = stream().feed([("content", "a"), ("reasoning", "b"), ("content", "c")], now=0.0)
+    channel = stream()
+    assert channel.feed([], now=0.0).count(b"data: ") == 1, "the chunk with the role"
+    out = channel.feed([("content", "a"), ("reasoning", "b"), ("content", "c")], now=0.0)
     assert out.count(b"data: ") == 3
     assert content(out) == "ac"
 

@@ -54,7 +54,9 @@ class Client:
     async def hear(self, conversation_id: str, answer: str = "Well.") -> str:
         """Dify answered in this conversation. What the client has of it is the answer and the mark."""
         answer += self.memory.mark(self.thread, self.owner, conversation_id)
-        await self.memory.remember(self.thread, self.owner, self.conversation, conversation_id, answer)
+        await self.memory.remember(
+            self.thread, self.owner, self.conversation, conversation_id, Message("assistant", answer)
+        )
         await self.memory.release(self.thread, begun=True)
         self.messages.append(Message("assistant", answer))
         return answer

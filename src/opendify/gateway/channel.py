@@ -1,13 +1,16 @@
-"""The way of one choice's text to the client: cut at stop strings, smoothed, put into chunks. Pure."""
+"""The way of one choice to the client: text cut at stop strings and smoothed, calls, all in chunks. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from opendify.gateway.answer import Answer, Delta
+from opendify.gateway.calls import Calls
+from opendify.gateway.expected import Expected, Out
+from opendify.gateway.faults import Fault
 from opendify.gateway.pacing import Pacer
 from opendify.gateway.text import Stop
-from opendify.gateway.wire import AnswerMessage, Choice, DifyNote, Frames, Usage
+from opendify.gateway.wire import AnswerMessage, Choice, DifyNote, FinishReason, Frames, Message, Usage
 from opendify.gateway.zero_width import joint
 
 
@@ -18,61 +21,118 @@ class Channel:
         index: Which of the ``n`` choices.
         stop: Strings before which the text is cut.
         paced: Lumps of text are spread over time; without it all passes at once.
+        expected: What the request wants beyond text; None for nothing, and text passes as it is.
     """
 
-    def __init__(self, index: int, stop: Sequence[str], *, paced: bool) -> None:
+    def __init__(
+        self, index: int, stop: Sequence[str], *, paced: bool, expected: Expected | None = None
+    ) -> None:
         self._index = index
         self._frames: Frames | None = None
         self._stop = Stop(stop)
         self._pacer = Pacer() if paced else None
+        self._expected = expected
+        self._calls = Calls(legacy=expected is not None and expected.legacy)
+        self._role = b""
+        self._gap = False
         self._text: list[str] = []
         self._reasoning: list[str] = []
 
     @property
     def opened(self) -> bool:
-        """The first chunk was given: this is a stream."""
+        """It is known that Dify answers, and this is a stream."""
         return self._frames is not None
 
     @property
     def cut(self) -> bool:
-        """A stop string came: nothing that Dify still says will be passed on."""
-        return self._stop.hit
+        """Nothing that Dify still says is passed on: a stop string came, or all calls that are wanted."""
+        return self._stop.hit or (self._expected is not None and self._expected.over)
 
     @property
     def text(self) -> str:
-        """The answer as the client has it when all is sent."""
+        """The answer's text as the client has it when all is sent."""
         return "".join(self._text)
+
+    @property
+    def message(self) -> Message:
+        """The answer as its client will send it back."""
+        return self._calls.message(self.text)
 
     @property
     def wake_at(self) -> float | None:
         """When text that is held is due, by the clock that `feed` is given; None if none is held."""
         return self._pacer.wake_at if self._pacer else None
 
-    def open(self, identifier: str, created: int, model: str) -> bytes:
-        """The first chunk of a stream."""
+    def open(self, identifier: str, created: int, model: str) -> None:
+        """This is a stream, whose first chunk goes out with what comes next."""
         self._frames = Frames(identifier, created, model, self._index)
-        return self._frames.role()
+        self._role = self._frames.role()
 
     def feed(self, deltas: Sequence[Delta], now: float) -> bytes:
         """Pieces of the answer in; chunks that go out at once."""
-        frames = self._frames
+        frames, expected = self._frames, self._expected
         out: list[bytes] = []
         for kind, text in deltas:
             if kind == "reasoning":
                 self._reasoning.append(text)
                 if frames:
                     out.append(frames.reasoning(text))
-                continue
-            text = self._stop.feed(text)
-            if not text:
-                continue
-            self._text.append(text)
-            if frames:
-                if self._pacer:
-                    text = self._pacer.feed(text, now)
-                if text:
-                    out.append(frames.content(text))
+            elif expected is None:
+                self._say(text, now, out)
+            else:
+                self._take(expected.feed(text), now, out)
+        if self._role and (out or expected is None or not expected.holds):
+            out.insert(0, self._role)
+            self._role = b""
         return b"".join(out)
+
+    def end(self, now: float) -> bytes:
+        """Dify's answer is at its end: what was held back only as long as more could come."""
+        out: list[bytes] = []
+        if self._expected is not None:
+            self._take(self._expected.end(), now, out)
+        return self._opening(b"".join(out))
+
+    def judge(self, answer: Answer) -> Fault | None:
+        """What is wrong with the answer, once it is at its end, beside what the client has of it."""
+        if self._expected is None or self._stop.hit or answer.replacement is not None:
+            return None
+        return self._expected.judge(answer)
+
+    @property
+    def correctable(self) -> bool:
+        """The model can be asked once more: nothing that is wrong has left."""
+        return self._expected is not None and self._expected.correctable
+
+    def again(self) -> None:
+        """The model has been told what is wrong, and answers once more."""
+        assert self._expected is not None, "who expects nothing finds no fault"
+        self._expected.again()
+        self._gap = bool(self._text)
+
+    def _take(self, pieces: Sequence[Out], now: float, out: list[bytes]) -> None:
+        """Text and calls in their order: what is held of the text goes before a call."""
+        for kind, text in pieces:
+            match kind:
+                case "text":
+                    self._say(text, now, out)
+                case "call":
+                    out += [self.flush(), self._calls.begin(text, self._frames)]
+                case "arguments":
+                    out.append(self._calls.add(text, self._frames))
+
+    def _say(self, text: str, now: float, out: list[bytes]) -> None:
+        text = self._stop.feed(text)
+        if not text:
+            return
+        if self._gap:
+            self._gap, text = False, "\n\n" + text.lstrip("\n")
+        self._text.append(text)
+        if self._frames:
+            if self._pacer:
+                text = self._pacer.feed(text, now)
+            if text:
+                out.append(self._frames.content(text))
 
     def due(self, now: float) -> bytes:
         """Chunks of text that was held until now."""
@@ -88,21 +148,22 @@ class Channel:
     def close(self, answer: Answer, mark: str) -> bytes:
         """The answer is complete: what is held, what moderation says instead, and the invisible mark."""
         out = self.flush()
-        tail = ""
+        tail = self._expected.rest() if self._expected and answer.replacement is None else ""
         if answer.replacement is not None:
             if self._frames is None:
                 self._text.clear()
             tail = f"\n\n{answer.replacement}" if self._text else answer.replacement
+        if tail:
             self._text.append(tail)
         if mark:
             mark = joint(self.text) + mark
             self._text.append(mark)
-        return out + self._content(tail + mark)
+        return self._opening(out + self._content(tail + mark))
 
     def finish(self, answer: Answer, note: DifyNote | None = None) -> bytes:
         """The last chunk of this choice."""
         assert self._frames is not None, "only a stream ends in a chunk"
-        return self._frames.finish(answer.finish_reason, answer.annotations, note)
+        return self._opening(self._frames.finish(self._finish_reason(answer), answer.annotations, note))
 
     def usage(self, usage: Usage | None, note: DifyNote) -> bytes:
         """The chunk after the last choice's, for a client that asked for usage."""
@@ -112,6 +173,12 @@ class Channel:
     def choice(self, answer: Answer) -> Choice:
         """This choice in a plain answer."""
         message: AnswerMessage = {"role": "assistant", "content": self.text, "refusal": None}
+        if self._calls:
+            message["content"] = self.text or None
+            if function_call := self._calls.function_call:
+                message["function_call"] = function_call
+            else:
+                message["tool_calls"] = self._calls.tool_calls
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
         if answer.annotations:
@@ -122,8 +189,18 @@ class Channel:
             "index": self._index,
             "message": message,
             "logprobs": None,
-            "finish_reason": answer.finish_reason,
+            "finish_reason": self._finish_reason(answer),
         }
+
+    def _finish_reason(self, answer: Answer) -> FinishReason:
+        return self._calls.finish_reason if self._calls else answer.finish_reason
 
     def _content(self, text: str) -> bytes:
         return self._frames.content(text) if text and self._frames else b""
+
+    def _opening(self, out: bytes) -> bytes:
+        """Whatever goes out first has the chunk before it that opens the stream."""
+        if not (self._role and out):
+            return out
+        role, self._role = self._role, b""
+        return role + out

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,20 +22,24 @@ from uuid import uuid4
 import structlog
 
 from opendify import APIStatusError, AuthenticationError, BadRequestError, DifyError, NotFoundError
+from opendify.gateway import structured
 from opendify.gateway.access import Access, Client, Denied, identity
 from opendify.gateway.admission import Admission
 from opendify.gateway.answer import Answer
 from opendify.gateway.attachments import Attachment, Inline, collect, limits
 from opendify.gateway.catalog import Catalog, Model
 from opendify.gateway.channel import Channel
-from opendify.gateway.conversation import Conversation, read
+from opendify.gateway.conversation import Conversation, in_chinese, read
 from opendify.gateway.errors import OpenAIError, from_dify, invalid, unauthorized
+from opendify.gateway.expected import Expected
+from opendify.gateway.faults import Fault, refusal
 from opendify.gateway.memory import Memory, Owner, Thread
 from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, request_id
 from opendify.gateway.run import Run
-from opendify.gateway.translate import KINDS, DifyCall, background, to_dify
+from opendify.gateway.tools import prompt
+from opendify.gateway.translate import KINDS, DifyCall, background, corrected, to_dify
 from opendify.gateway.uploads import Uploads
-from opendify.gateway.wire import DONE, ChatRequest, Usage, completion, parse
+from opendify.gateway.wire import DONE, ChatRequest, Usage, completion, parse, total
 from opendify.types import InputFile
 
 LARGE_BODY = 128 * 1024
@@ -116,11 +120,13 @@ class Prepared:
     Attributes:
         files: The request's files.
         placed: The same as Dify knows them.
+        tools: The digest of the tools that the model hears of in it; empty for none.
     """
 
     call: DifyCall
     files: Sequence[Attachment]
     placed: Sequence[InputFile]
+    tools: str = ""
 
 
 class Completions:
@@ -255,25 +261,24 @@ class Completions:
         """Run the app, once for each choice, pass on what comes, and remember it."""
         request, model = asking.request, asking.model
         head = Head(f"chatcmpl-{uuid4().hex}", request.model)
-        paced = request.stream and model.app.stream_pacing == "auto"
         runs = [Run(model, asking.owner.identity, reply) for _ in range(request.n)]
-        channels = [Channel(index, request.stop, paced=paced) for index in range(request.n)]
+        channels = [_channel(index, asking) for index in range(request.n)]
         thread, held = Thread(), True
         try:
             with reply.undisturbed():
                 thread = await self._recall(asking)
             prepared, thread = await self._begin(asking, thread, runs, large)
             streams = zip(runs, channels, strict=True)
-            await _all([_follow(run, channel, head, reply) for run, channel in streams])
+            await _all([_follow(run, channel, prepared, asking, head, reply) for run, channel in streams])
             if reply.gone:
                 raise ClientGone
-            last = await self._remember(asking, thread, prepared.call, runs, channels)
+            last = await self._remember(asking, thread, prepared, runs, channels)
             with (
                 reply.undisturbed()
             ):  # the client's next question may come as soon as it sees the end of this
                 held = False
                 await self._memory.release(thread, begun=True)
-            record.usage = _sum(run.answer.usage for run in runs)
+            record.usage = total(run.usage for run in runs)
             await _finish(head, asking, prepared, runs, channels, last, record.usage, reply)
         except DifyError as error:
             _tell_operator(error, model, record)
@@ -351,6 +356,10 @@ class Completions:
         if before is not None and model.parameters.user_input_form:
             kept = await self._memory.inputs(owner, before)
         placed = await self._uploads.place(files, model.client, owner) if files else ()
+        tools, told = "", False
+        if toolset is not None:
+            tools = prompt.digest(toolset, model.app.tool_prompt)
+            told = conversation_id is not None and tools == await self._memory.tools(owner, conversation_id)
         call = to_dify(
             conversation,
             model=model.id,
@@ -363,11 +372,18 @@ class Completions:
             history=history,
             toolset=toolset,
             style=model.app.tool_prompt,
+            told=told,
+            answer_format=_format_told(asking),
         )
-        return Prepared(call, files, placed)
+        return Prepared(call, files, placed, "" if told else tools)
 
     async def _remember(
-        self, asking: Asking, thread: Thread, call: DifyCall, runs: Sequence[Run], channels: Sequence[Channel]
+        self,
+        asking: Asking,
+        thread: Thread,
+        prepared: Prepared,
+        runs: Sequence[Run],
+        channels: Sequence[Channel],
     ) -> list[bytes]:
         """Keep what the next request needs, before this one's client sees the end of it.
 
@@ -378,10 +394,12 @@ class Completions:
         mark = self._memory.mark(thread, asking.owner, conversation_id) if conversation_id else ""
         last = [channel.close(run.answer, mark) for run, channel in zip(runs, channels, strict=True)]
         if conversation_id:
-            text = channels[0].text
-            await self._memory.remember(thread, asking.owner, asking.conversation, conversation_id, text)
-            if call.lasting:
-                await self._memory.keep_inputs(asking.owner, conversation_id, call.lasting)
+            answer = channels[0].message
+            await self._memory.remember(thread, asking.owner, asking.conversation, conversation_id, answer)
+            if prepared.call.lasting:
+                await self._memory.keep_inputs(asking.owner, conversation_id, prepared.call.lasting)
+            if prepared.tools:
+                await self._memory.keep_tools(asking.owner, conversation_id, prepared.tools)
         return last
 
 
@@ -432,12 +450,67 @@ async def _discard(headers: Mapping[str, str], receive: Receive) -> None:
         return
 
 
-async def _follow(run: Run, channel: Channel, head: Head, reply: Reply) -> None:
-    """Pass on one run, to the end of its answer.
+def _channel(index: int, asking: Asking) -> Channel:
+    request, app = asking.request, asking.model.app
+    paced = request.stream and app.stream_pacing == "auto"
+    if request.toolset is None and request.response_format is None:
+        return Channel(index, request.stop, paced=paced)
+    expected = Expected(
+        request.toolset, request.response_format, streaming=request.stream, mode=asking.model.mode
+    )
+    return Channel(index, request.stop, paced=paced, expected=expected)
+
+
+async def _follow(
+    run: Run, channel: Channel, prepared: Prepared, asking: Asking, head: Head, reply: Reply
+) -> None:
+    """Pass on one run, to the end of its answer; and once more, if that is not what it has to be.
 
     Raises:
         DifyError, OpenAIError: Why there is no whole answer. What came before it has been passed on.
     """
+    await _pass_on(run, channel, head, reply)
+    answer = run.answer
+    fault = channel.judge(answer)
+    if fault is None:
+        return
+    call = corrected(prepared.call, answer.conversation_id, answer.text, _correction(fault, asking))
+    if call is None or not channel.correctable:
+        raise refusal(fault, asking.model.id)
+    await run.again(call)
+    channel.again()
+    await _pass_on(run, channel, head, reply)
+    if fault := channel.judge(run.answer):
+        raise refusal(fault, asking.model.id)
+
+
+def _format_told(asking: Asking) -> str:
+    """What the model is told of the JSON that it must answer; empty where it may answer as it likes."""
+    wanted = asking.request.response_format
+    if wanted is None:
+        return ""
+    return structured.instructions(wanted, chinese=in_chinese(asking.conversation))
+
+
+def _correction(fault: Fault, asking: Asking) -> str:
+    """What the model is told of its mistake."""
+    request, chinese = asking.request, in_chinese(asking.conversation)
+    if fault.kind == "json":
+        assert request.response_format is not None, "who asks for no JSON gets no fault in it"
+        return structured.correction(fault.what, request.response_format, chinese=chinese)
+    assert request.toolset is not None, "who gives no tools gets no fault in calls"
+    return prompt.correction(
+        fault.kind,
+        request.toolset,
+        asking.model.app.tool_prompt,
+        name=fault.name,
+        what=fault.what,
+        chinese=chinese,
+    )
+
+
+async def _pass_on(run: Run, channel: Channel, head: Head, reply: Reply) -> None:
+    """Pass on what comes, to the end of the answer."""
     answer = run.answer
     while not (answer.complete or channel.cut):
         deltas = await run.read(channel.wake_at)
@@ -446,23 +519,27 @@ async def _follow(run: Run, channel: Channel, head: Head, reply: Reply) -> None:
         if answer.failure and not channel.opened:
             raise answer.failure
         if reply.streaming and answer.heard and not channel.opened:
-            first = channel.open(head.id, head.since(answer), head.model)
-        else:
-            first = b""
+            channel.open(head.id, head.since(answer), head.model)
         now = time.monotonic()
-        out = first + (channel.due(now) if deltas is None else channel.feed(deltas, now))
+        out = channel.due(now) if deltas is None else channel.feed(deltas, now)
         if answer.failure:
             out += channel.flush()
-        if out:
-            if not reply.opened:
-                if answer.conversation_id:
-                    reply.header(b"conversation-id", answer.conversation_id)
-                await reply.open()
-            await reply.write(out)
+        await _write(out, answer, reply)
         if answer.failure:
             raise answer.failure
+    await _write(channel.end(time.monotonic()), answer, reply)
     if channel.cut:
         await run.cut()
+
+
+async def _write(out: bytes, answer: Answer, reply: Reply) -> None:
+    if not out:
+        return
+    if not reply.opened:
+        if answer.conversation_id:
+            reply.header(b"conversation-id", answer.conversation_id)
+        await reply.open()
+    await reply.write(out)
 
 
 async def _finish(
@@ -517,18 +594,6 @@ def _uploaded(prepared: Prepared) -> list[dict[str, str]]:
         for file, placed in pairs
         if isinstance(file, Inline) and placed["transfer_method"] == "local_file"
     ]
-
-
-def _sum(usages: Iterable[Usage | None]) -> Usage | None:
-    """What all choices took together; None if Dify told of none."""
-    known = [usage for usage in usages if usage is not None]
-    if len(known) < 2:
-        return known[0] if known else None
-    return {
-        "prompt_tokens": sum(usage["prompt_tokens"] for usage in known),
-        "completion_tokens": sum(usage["completion_tokens"] for usage in known),
-        "total_tokens": sum(usage["total_tokens"] for usage in known),
-    }
 
 
 @asynccontextmanager

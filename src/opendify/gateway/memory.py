@@ -138,17 +138,17 @@ class Memory:
                 return await self._auto(owner, conversation)
 
     async def remember(
-        self, thread: Thread, owner: Owner, conversation: Conversation, conversation_id: str, answer: str
+        self, thread: Thread, owner: Owner, conversation: Conversation, conversation_id: str, answer: Message
     ) -> None:
         """Keep what the next request needs to go on from this answer. Call it before the client sees the end.
 
         Args:
-            answer: The answer's text as the client has it.
+            answer: The answer as the client will send it back.
         """
         if thread.chat:
             await self._store.put(thread.chat, conversation_id, ttl=self._ttl)
         if thread.by_digest:
-            turn = (*conversation.new, Message("assistant", answer))
+            turn = (*conversation.new, answer)
             key = owner.key("turn", await _identity(conversation, *turn))
             await self._store.put(key, conversation_id, ttl=self._ttl)
 
@@ -181,6 +181,14 @@ class Memory:
         """Remember the inputs for the turns to come."""
         key = owner.key("inputs", conversation_id)
         await self._store.put(key, to_json(inputs).decode(), ttl=self._ttl)
+
+    async def tools(self, owner: Owner, conversation_id: str) -> str:
+        """The digest of the tools that the model of this conversation was last told of; empty for none."""
+        return await self._store.get(owner.key("tools", conversation_id)) or ""
+
+    async def keep_tools(self, owner: Owner, conversation_id: str, digest: str) -> None:
+        """Remember of which tools it has been told."""
+        await self._store.put(owner.key("tools", conversation_id), digest, ttl=self._ttl)
 
     async def _zero_width(self, owner: Owner, conversation: Conversation) -> Thread:
         thread = Thread(history=True, by_mark=True)

@@ -1,4 +1,4 @@
-"""Dify's side of a call: one run of an app, begun, followed to its end, or stopped if nobody wants it."""
+"""Dify's side of a call: a run of an app, begun, followed to its end, or stopped if nobody wants it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.catalog import Model
 from opendify.gateway.reply import ClientGone, Reply
 from opendify.gateway.translate import CallKind, DifyCall
+from opendify.gateway.wire import Usage, total
 from opendify.types import (
     ChatEvent,
     ChatReply,
@@ -36,7 +37,7 @@ log = structlog.stdlib.get_logger("opendify")
 
 
 class Run:
-    """One run of a Dify app.
+    """One run of a Dify app; or two, where the first one's answer was no good.
 
     Attributes:
         answer: What has come so far.
@@ -44,19 +45,35 @@ class Run:
     """
 
     def __init__(self, model: Model, user: str, reply: Reply) -> None:
-        self.answer = Answer(
-            model.mode,
-            model.app.base_url,
-            agent_steps=model.app.agent_steps,
-            workflow_nodes=model.app.workflow_nodes,
-        )
+        self.answer = _answer(model)
         self.begun = False
+        self._spent: Usage | None = None
         self._model = model
         self._user = user
         self._reply = reply
         self._kind: CallKind = "chat"
         self._stopped = False
         self._stream: Events | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens of all that was run, as Dify reports them; None if it told of none."""
+        return total((self._spent, self.answer.usage)) if self._spent else self.answer.usage
+
+    async def again(self, call: DifyCall) -> None:
+        """Ask once more, when the answer is at its end.
+
+        Raises:
+            DifyError, ClientGone: As `begin` does.
+        """
+        await self.close()
+        self._spent = self.usage
+        self.answer = _answer(self._model)
+        self._stopped = False
+        try:
+            await self.begin(call)
+        finally:
+            self.begun = True  # whatever becomes of this one, the run before has been
 
     async def begin(self, call: DifyCall) -> None:
         """Ask Dify.
@@ -173,3 +190,12 @@ class Run:
                 await stop[self._kind](task_id, user=self._user)
         except (TimeoutError, DifyError) as error:
             log.warning("Dify was not told to stop", model=self._model.id, reason=type(error).__name__)
+
+
+def _answer(model: Model) -> Answer:
+    return Answer(
+        model.mode,
+        model.app.base_url,
+        agent_steps=model.app.agent_steps,
+        workflow_nodes=model.app.workflow_nodes,
+    )

@@ -65,3 +65,47 @@ def response_format(field: Mapping[str, object]) -> ResponseFormat | None:
                 "'json_schema' that has a 'schema'.",
                 "response_format",
             )
+
+
+class JsonFilter:
+    """JSON in text that comes in pieces."""
+
+    def __init__(self, response_format: ResponseFormat) -> None:
+        self._format = response_format
+
+    def feed(self, text: str) -> str:
+        """A piece in; what of it is JSON out."""
+        return text
+
+    def flush(self) -> str:
+        """The text is at its end: the rest."""
+        return ""
+
+
+def extract(text: str, response_format: ResponseFormat) -> str:
+    """The JSON in an answer."""
+    return text.strip()
+
+
+def fault(response_format: ResponseFormat, text: str) -> str | None:
+    """Where and why an answer does not fit; None if it does."""
+    try:
+        msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return "$: no JSON in the answer"
+    return None
+
+
+def workflow_json(outputs: Mapping[str, object], text: str, response_format: ResponseFormat) -> str:
+    """The JSON that a workflow put out."""
+    return msgspec.json.encode(outputs).decode()
+
+
+def instructions(response_format: ResponseFormat, *, chinese: bool) -> str:
+    """What the model is told of the answer's form."""
+    return "只用 JSON 回答。" if chinese else "Answer in JSON."
+
+
+def correction(fault: str, response_format: ResponseFormat, *, chinese: bool) -> str:
+    """What it is told of an answer that does not fit."""
+    return f"{fault}。请只用 JSON 回答。" if chinese else f"{fault}. Answer in JSON."

@@ -7,7 +7,7 @@ token is spliced from bytes that were prepared once a stream.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict
 
@@ -275,7 +275,7 @@ def _metadata_text(metadata: Mapping[str, object], name: str) -> str:
 
 # ── Answers ──────────────────────────────────────────────────────────────────────────────────────────
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "function_call"]
 
 
 class Usage(TypedDict):
@@ -312,12 +312,29 @@ class MessageFile(TypedDict):
     url: str
 
 
+class CalledFunction(TypedDict):
+    """What is to be called; ``arguments`` is a JSON object as text."""
+
+    name: str
+    arguments: str
+
+
+class CalledTool(TypedDict):
+    """An entry of ``tool_calls``."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
 class AnswerMessage(TypedDict):
-    """The message of a plain answer."""
+    """The message of a plain answer; its ``content`` is null where it only calls."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
+    tool_calls: NotRequired[list[CalledTool]]
+    function_call: NotRequired[CalledFunction]
     reasoning_content: NotRequired[str]
     annotations: NotRequired[list[Annotation]]
     files: NotRequired[list[MessageFile]]
@@ -357,6 +374,18 @@ class ChatCompletion(TypedDict):
     dify: DifyNote
 
 
+def total(usages: Iterable[Usage | None]) -> Usage | None:
+    """What several runs took together; None if Dify told of none."""
+    known = [usage for usage in usages if usage is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    return {
+        "prompt_tokens": sum(usage["prompt_tokens"] for usage in known),
+        "completion_tokens": sum(usage["completion_tokens"] for usage in known),
+        "total_tokens": sum(usage["total_tokens"] for usage in known),
+    }
+
+
 def completion(body: ChatCompletion) -> bytes:
     """The bytes of a plain answer."""
     return to_json(body)
@@ -373,7 +402,7 @@ class Frames:
     {'content': 'Hi'}
     """
 
-    __slots__ = ("_content", "_head", "_index", "_reasoning")
+    __slots__ = ("_content", "_delta", "_head", "_index", "_reasoning")
     _END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
 
     def __init__(self, completion_id: str, created: int, model: str, index: int = 0) -> None:
@@ -386,17 +415,13 @@ class Frames:
             )
         )
         self._index = index
-        delta = b'%b{"index":%d,"delta":{' % (self._head, index)
-        self._content = delta + b'"content":'
-        self._reasoning = delta + b'"reasoning_content":'
+        self._delta = b'%b{"index":%d,"delta":{' % (self._head, index)
+        self._content = self._delta + b'"content":'
+        self._reasoning = self._delta + b'"reasoning_content":'
 
     def role(self) -> bytes:
         """The first chunk."""
-        return b'%b{"index":%d,"delta":{"role":"assistant","content":""%b' % (
-            self._head,
-            self._index,
-            self._END,
-        )
+        return self._delta + b'"role":"assistant","content":""' + self._END
 
     def content(self, text: str) -> bytes:
         """A piece of the answer."""
@@ -405,6 +430,36 @@ class Frames:
     def reasoning(self, text: str) -> bytes:
         """A piece of what the app thought on the way."""
         return self._reasoning + _quote(text) + self._END
+
+    def call(self, number: int, call_id: str, name: str) -> bytes:
+        """The beginning of a call: which tool, and the id that its result will name."""
+        return (
+            b'%b"tool_calls":[{"index":%d,"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]%b'
+            % (
+                self._delta,
+                number,
+                _quote(call_id),
+                _quote(name),
+                self._END,
+            )
+        )
+
+    def arguments(self, number: int, fragment: str) -> bytes:
+        """A piece of that call's arguments."""
+        return b'%b"tool_calls":[{"index":%d,"function":{"arguments":%b}}]%b' % (
+            self._delta,
+            number,
+            _quote(fragment),
+            self._END,
+        )
+
+    def function_call(self, name: str) -> bytes:
+        """The beginning of the one call that a client of ``functions`` knows."""
+        return b'%b"function_call":{"name":%b,"arguments":""}%b' % (self._delta, _quote(name), self._END)
+
+    def function_arguments(self, fragment: str) -> bytes:
+        """A piece of its arguments."""
+        return b'%b"function_call":{"arguments":%b}%b' % (self._delta, _quote(fragment), self._END)
 
     def finish(
         self, reason: FinishReason, annotations: Sequence[Annotation] = (), dify: DifyNote | None = None
