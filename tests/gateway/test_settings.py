@@ -213,7 +213,7 @@ def test_a_key_with_two_names_is_one_app_and_one_with_a_name_is_not_offered_unde
 
 def test_toml_says_what_a_flat_list_cannot(load: Load) -> None:
     settings = load(
-        "DIFY_API_KEYS=app-0\nAGENT_STEPS=false",
+        "DIFY_API_KEYS=app-0\nAGENT_STEPS=false\nTOOL_PROMPT=invoke",
         """
 timeout = 60
 [servers.eu]
@@ -227,6 +227,7 @@ inputs = { language = "de", level = 2 }
 agent_steps = true
 workflow_nodes = true
 stream_pacing = "off"
+tool_prompt = "Mistral"
 auto_generate_name = true
 conversation_memory_mode = "none"
 timeout = 600
@@ -255,6 +256,7 @@ key = "sk-bob"
     assert (support.agent_steps, support.workflow_nodes, support.stream_pacing) == (True, True, "off")
     assert (support.auto_generate_name, support.conversation_memory_mode) == (True, "0")
     assert (support.timeout, support.max_concurrent_per_app) == (600, 3)
+    assert (support.tool_prompt, plain.tool_prompt, unnamed.tool_prompt) == ("mistral", "invoke", "invoke")
     assert (plain.base_url, plain.timeout, plain.agent_steps) == ("http://localhost:5001/v1", 60, False)
     assert (unnamed.base_url, unnamed.names, unnamed.agent_steps) == ("https://api.dify.ai/v1", (), False)
     assert [(client.name, client.models) for client in settings.clients] == [

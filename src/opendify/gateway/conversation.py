@@ -115,7 +115,8 @@ def read(messages: Sequence[Message]) -> Conversation:
     question = None if asked is None else messages[asked]
     if question and not results and not said(question) and not any(attachments(question)):
         raise invalid("The last message of role 'user' is empty.", f"messages[{asked}].content")
-    history = [messages[at] for at in range(start, len(messages)) if at not in new]
+    fresh = frozenset(new)
+    history = [messages[at] for at in range(start, len(messages)) if at not in fresh]
     return Conversation(system, history, question, [messages[at] for at in results], new)
 
 

@@ -132,6 +132,7 @@ class Words:
     tools: str
     call: str
     rules: str
+    values: Mapping[ToolPrompt, str]
     one: str
     several: Mapping[ToolPrompt, str]
     strict: str
@@ -159,14 +160,12 @@ ENGLISH = Words(
         "Call a tool whenever it helps; otherwise answer in plain text and don't mention this form. "
         "After a call, stop writing: the results come in the next message. Never write a result yourself."
     ),
+    values={"invoke": "Strings stand as they are, all other values as JSON."},
     one="Make at most one call in a reply.",
     several={
         "tagged": "For several calls at once, write several <tool_call> blocks, one after another.",
         "fenced": "For several calls at once, write several such code blocks, one after another.",
-        "invoke": (
-            "For several calls at once, write several <invoke> blocks inside <function_calls>. Strings stand "
-            "as they are, lists and objects as JSON."
-        ),
+        "invoke": "For several calls at once, write several <invoke> blocks inside <function_calls>.",
         "llama": "For several calls at once, write several such lines, one after another.",
         "mistral": "For several calls at once, put several objects into the one list.",
     },
@@ -201,14 +200,12 @@ CHINESE = Words(
         "工具有帮助时就调用；否则直接用文字回答，不要提及此格式。"
         "写完调用后立即停止：结果会在下一条消息中给出。绝不要自己编写结果。"
     ),
+    values={"invoke": "字符串直接书写，其他值用 JSON。"},
     one="每次回复最多调用一次工具。",
     several={
         "tagged": "需要同时调用多次时，依次书写多个 <tool_call> 块。",
         "fenced": "需要同时调用多次时，依次书写多个这样的代码块。",
-        "invoke": (
-            "需要同时调用多次时，在 <function_calls> 内书写多个 <invoke> 块。"
-            "字符串直接书写，列表和对象用 JSON。"
-        ),
+        "invoke": "需要同时调用多次时，在 <function_calls> 内书写多个 <invoke> 块。",
         "llama": "需要同时调用多次时，依次书写多行。",
         "mistral": "需要同时调用多次时，把多个对象放进同一个列表。",
     },
@@ -253,6 +250,7 @@ def definitions(toolset: Toolset, style: ToolPrompt, *, chinese: bool) -> str:
     lines = "\n".join(_sealed(_definition(tool)) for tool in toolset.tools)
     strict = [tool.name for tool in toolset.tools if tool.strict]
     rules = [
+        words.values.get(style, ""),
         words.several[style] if toolset.parallel else words.one,
         words.rules,
         words.strict.format(names=words.comma.join(strict)) if strict else "",
