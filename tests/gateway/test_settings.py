@@ -345,6 +345,11 @@ def test_without_a_client_key_it_does_not_run_for_others_and_says_how_to_mend_it
             "it takes 0 or none, 1 or history_message, 2 or zero_width, or auto.",
         ),
         (
+            "TOOL_PROMPT=xml",
+            "",
+            "TOOL_PROMPT in .env is 'xml'; it takes tagged, fenced, invoke, llama or mistral.",
+        ),
+        (
             "DIFY_API_BASE=dify.example.com",
             "",
             "DIFY_API_BASE in .env is 'dify.example.com': "
