@@ -107,6 +107,10 @@ def test_a_request_without_tools_has_none(fields: dict[str, object]) -> None:
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
         ({"tools": [{"type": "function", "function": {"name": "two words"}}]}, "tools[0].function.name"),
+        (
+            {"functions": [{"name": "now", "strict": True, "parameters": {"type": "nothing"}}]},
+            "functions[0].parameters",
+        ),
         ({"functions": [{"name": ""}]}, "functions[0].name"),
         ({"functions": [{"name": "now"}], "function_call": "required"}, "function_call"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -92,9 +93,21 @@ class Calls:
         return Message("assistant", text, tool_calls=called or None)
 
 
+_ID = re.compile(r"call_[0-9a-f]{24}")
+
+
 def new_id() -> str:
     """An id for a call: so random that it is nobody else's."""
     return f"call_{uuid4().hex[:24]}"
+
+
+def is_ours(call_id: str) -> bool:
+    """Whether an id looks like one of `new_id`, which stands for one call and no other.
+
+    >>> is_ours(new_id()), is_ours("call_1")
+    (True, False)
+    """
+    return _ID.fullmatch(call_id) is not None
 
 
 def _function(call: _Call) -> CalledFunction:

@@ -14,6 +14,7 @@ from math import isfinite
 from typing import cast
 
 from opendify.gateway import zero_width
+from opendify.gateway.calls import is_ours
 from opendify.gateway.errors import invalid
 from opendify.gateway.thinking import answer_in
 from opendify.gateway.wire import THINKING_PARTS, Message, Part, ToolCall
@@ -231,7 +232,8 @@ class Digest:
         for call in calls(message):
             self._field(call.id)
             self._field(call.function.name)
-            self._field(canonical(call.function.arguments))
+            if not is_ours(call.id):  # clients add defaults to arguments, and an id of ours says enough
+                self._field(canonical(call.function.arguments))
         if message.role in RESULT_ROLES:
             self._field(message.tool_call_id or message.name or "")
         for _, part in attachments(message):

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from opendify.gateway import schemas
 from opendify.gateway.errors import invalid
 
 _NAME = re.compile(r"[^\s\"'`<>()\[\]{}|\\]{1,128}")
@@ -116,8 +117,9 @@ def toolset(
         function_call: The same for ``functions``: ``"none"``, ``"auto"`` or ``{"name": …}``.
 
     Raises:
-        OpenAIError: 400 for tools that are no functions, for names that can't be used or stand twice, and
-            for a choice that can't be read or names a tool that is not there.
+        OpenAIError: 400 for tools that are no functions, for names that can't be used or stand twice, for a
+            strict tool's schema that is none, and for a choice that can't be read or names a tool that is not
+            there.
 
     >>> weather = ToolDefinition("function", FunctionDefinition("get_weather"))
     >>> toolset([weather], "required", None, None, None).required
@@ -170,7 +172,22 @@ def _tool(definition: FunctionDefinition, place: str) -> Tool:
             f"'{place}.name' can't be called; it takes 1 to 128 characters, no spaces, quotes and brackets.",
             f"{place}.name",
         )
-    return Tool(name, definition.description or "", definition.parameters or {}, bool(definition.strict))
+    parameters = definition.parameters or {}
+    if definition.strict:
+        _check(parameters, name, place)
+    return Tool(name, definition.description or "", parameters, bool(definition.strict))
+
+
+def _check(parameters: Mapping[str, object], name: str, place: str) -> None:
+    """What a strict tool is called with must fit its schema, so that has to be one."""
+    try:
+        schemas.check(parameters)
+    except schemas.SchemaError as error:
+        raise invalid(
+            f"The schema of the function '{name}' can't be used: {error}.",
+            f"{place}.parameters",
+            code="invalid_function_parameters",
+        ) from None
 
 
 def _choice(choice: object, names: Sequence[str], param: str) -> tuple[frozenset[str], bool]:
