@@ -1,0 +1,163 @@
+"""The marks that models write calls with, whichever form they were trained on. Tables. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["open", "named", "member", "separator", "close", "result"]
+
+_ROLES: dict[Role, tuple[str, ...]] = {
+    # what stands before calls: Hermes, Qwen, Claude, Llama, DeepSeek, Kimi, Phi, and what others make of them
+    "open": (
+        "tool_call", "tool_calls", "toolcall", "toolcalls", "function_call", "function_calls", "functioncall",
+        "tool_call_begin", "tool_calls_begin", "tool_calls_section_begin", "python_tag", "tool_use",
+    ),
+    # a call that has its name in the mark
+    "named": ("invoke", "function"),
+    # one argument
+    "member": ("parameter", "arg_key", "arg_value"),
+    # between a name and its arguments
+    "separator": ("tool_sep", "tool_call_argument_begin"),
+    "close": (
+        "tool_call_end", "tool_calls_end", "tool_calls_section_end", "eom_id", "eot_id", "im_end",
+        "end_of_text", "end_of_sentence",
+    ),
+    # what only the client may write; a model that writes it makes it up
+    "result": (
+        "tool_response", "tool_responses", "tool_result", "tool_results", "tool_output", "tool_outputs",
+        "function_result", "function_results", "function_response", "function_output", "observation",
+        "tool_outputs_begin", "tool_output_begin",
+    ),
+}  # fmt: skip
+_ROLE_OF: dict[str, Role] = {word: role for role, words in _ROLES.items() for word in words}
+_WRAPPERS = ("tool_calls", "tool_call", "function_calls", "function_call")
+CALL_FENCES = frozenset({"tool_call", "tool_calls", "tool_code", "function_call", "function_calls"})
+FENCES = CALL_FENCES | {"", "json", "jsonc", "json5"}
+"""The languages of fences that a call may stand in; in the first ones hardly anything else."""
+
+_WORDS = "|".join(re.sub("_", "[_▁-]", word) for word in sorted(_ROLE_OF, key=len, reverse=True))
+_LEAD = r"\s?(?:[|｜]\s?(?:DSML\s?[|｜]\s?)?)?(?:[\w.-]{1,20}:)?"
+_START = rf"<(/?){_LEAD}({_WORDS})"
+_HEAD = rf"{_START}(?=[\s=>|｜/])"
+_BEGUN = r"</?\s?(?:[|｜]\s?(?:D(?:S(?:M(?:L\s?(?:[|｜]\s?)?)?)?)?)?)?[\w.▁:-]{0,48}"
+TAG = re.compile(rf"{_START}(\s?[|｜]?>|[\s=/][^<>]{{0,300}}>)", re.IGNORECASE)
+TAG_BEGUN = re.compile(rf"(?:{_HEAD}[^<>]{{0,300}}|{_BEGUN}[|｜\s]?)\Z", re.IGNORECASE)
+"""What may still become a tag."""
+_NAME = re.compile(r"\b(?:name|tool_name|function)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>|｜]+))")
+_VALUE = re.compile(r"^\s*=\s*[\"']?([^\"'>|｜]+?)[\"']?\s*[|｜]?>")
+_STRING = re.compile(r"\bstring\s*=\s*[\"']?true", re.IGNORECASE)
+
+LIST = r"\[TOOL_CALLS\]"
+_RESULTS = r"\[/?TOOL_RESULTS\]|<\|start_header_id\|>"
+BRACKET = re.compile(r"\[/?(TOOL_CALLS|ARGS|CALL_ID|TOOL_RESULTS)\]")
+LONGEST_BRACKET = 16
+
+MARKS = re.compile(rf"{_HEAD}|{LIST}|{_RESULTS}", re.IGNORECASE)
+"""What ends a call that was not closed. Inside a string it may be a part of it."""
+MEMBER_END = re.compile(
+    rf"</?{_LEAD}(?:parameter|arg_key|arg_value)(?=[\s=>|｜/])"
+    rf"|</{_LEAD}(?:invoke|function|tool_calls?|function_calls?)(?=[\s>|｜])",
+    re.IGNORECASE,
+)
+"""What an argument ends at that is written as an element."""
+MEMBER_TAIL = re.compile(rf"\n?(?:{_BEGUN})?\Z")
+FENCE_END = re.compile(r"\n[ \t]{0,8}(?:```|~~~)")
+"""The same for a call in a fence."""
+LONGEST_MARK = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A mark that was read.
+
+    Attributes:
+        name: Of the tool or argument that the mark names; empty if it names none.
+        word: Its own word.
+        exact: An argument that says itself that it is a string.
+    """
+
+    role: Role
+    word: str
+    closing: bool
+    name: str
+    exact: bool
+
+
+def tag(found: re.Match[str]) -> Tag:
+    """What a match of `TAG` means.
+
+    >>> mark = TAG.match("<｜DSML｜invoke name=\\"get_weather\\">")
+    >>> tag(mark).role, tag(mark).name
+    ('named', 'get_weather')
+    """
+    slash, text, rest = found.groups()
+    word = re.sub("[▁-]", "_", text.lower())
+    role = _ROLE_OF[word]
+    named = _VALUE.search(rest) or _NAME.search(rest)
+    name = next(filter(None, named.groups()), "").strip() if named else ""
+    closing = bool(slash) or role == "close"
+    if name and role == "open" and not closing:
+        role = "named"
+    return Tag(role, word, closing, name, bool(_STRING.search(rest)))
+
+
+def _beginning(*atoms: str | tuple[str, ...]) -> str:
+    """A pattern of all beginnings, at the end of a text, of what atoms make in a row; of one atom at least.
+
+    An atom is a pattern of one character, one with a repetition that may be empty, or a choice of words.
+    """
+    first, *others = atoms
+    return f"{first}{_rest(others)}"
+
+
+def _rest(atoms: Sequence[str | tuple[str, ...]]) -> str:
+    rest = r"\Z"
+    for atom in reversed(atoms):
+        if isinstance(atom, tuple):
+            begun = "|".join(_rest([*map(re.escape, word)]) for word in atom)
+            rest = f"(?:(?:{'|'.join(atom)}){rest}|{begun})"
+        elif atom.endswith(("}", "?")):
+            rest = rf"{atom}{rest}"
+        else:
+            rest = rf"(?:\Z|{atom}{rest})"
+    return rest
+
+
+_WRAPPED = (r"\{", r"\s{0,30}", "[\"']", _WRAPPERS, "[\"']", r"\s{0,10}", ":", r"\s{0,10}")
+WRAPPED = rf"\{{\s{{0,30}}[\"'](?:{'|'.join(_WRAPPERS)})[\"']\s{{0,10}}:\s{{0,10}}[\[{{]"
+FENCE = re.compile("`{1,20}|~{1,20}")
+"""A fence, if it is three long at least."""
+_BEGINNINGS = {word[:size] for word in FENCES for size in range(len(word) + 1)}
+LANGUAGE = re.compile(
+    rf"[ \t]{{0,4}}(?:{'|'.join(sorted(_BEGINNINGS, key=len, reverse=True))})", re.IGNORECASE
+)
+"""As much of a fence's language as may be one of those."""
+PYTHONIC = r"\[\s{0,10}[^\W\d][\w.]{0,64}\s?\("
+
+EVENT = re.compile(
+    rf"(?P<tag>{_HEAD})|(?P<list>{LIST})|(?P<results>{_RESULTS})|(?P<json>{WRAPPED})|(?P<fence>`{{3,20}}|~{{3,20}})"
+    rf"|(?P<python>{PYTHONIC})|(?P<observed>(?:(?<=\n)|\A)Observation:)",
+    re.IGNORECASE,
+)
+"""All that a call may begin with, or that may end one, in text outside of code."""
+
+HELD = re.compile(
+    "|".join(
+        (
+            rf"{_BEGUN}\Z",
+            _beginning(*map(re.escape, "[TOOL_CALLS]")),
+            _beginning(*map(re.escape, "[/TOOL_RESULTS]")),
+            _beginning(r"\[", r"\s{0,10}", r"[\w.]{0,64}", r"\s?", r"\("),
+            _beginning(*_WRAPPED, r"[\[{]"),
+            r"(?:`{1,20}|~{1,20})\Z",
+            r"(?:(?<=\n)|\A)" + _beginning(*"Observation:"),
+        )
+    ),
+    re.IGNORECASE,
+)
+"""What the text ends with that may still become an event."""
+TRIGGERS = re.compile("[<{\\[`~]")
+LONGEST_HELD = 160
