@@ -13,6 +13,7 @@ from typing import Literal, cast
 from opendify.gateway.tools import announced
 from opendify.gateway.tools.arguments import CONSTANTS, canonical, closed
 from opendify.gateway.tools.definitions import Tool, Toolset
+from opendify.gateway.tools.fitting import Place, dumps, escaped, fit, kind_of, loads, place, unfit
 from opendify.gateway.tools.formats import (
     BRACKET,
     CALL_FENCES,
@@ -35,7 +36,6 @@ from opendify.gateway.tools.formats import (
 )
 from opendify.gateway.tools.pythonic import keywords
 from opendify.gateway.tools.repair import ARGUMENTS, NAMES, WRAPPERS, balanced, calls_in, repaired
-from opendify.gateway.tools.fitting import Place, dumps, escaped, fit, kind_of, loads, place, unfit
 from opendify.gateway.tools.tape import Broken, Steps, Tape, skip, string, text_of
 
 Kind = Literal["text", "call", "arguments", "end", "stray", "over"]
@@ -153,6 +153,7 @@ class CallParser:
         self._out: list[Piece] = []
         self._held: list[Piece] = []
         self._gate: _Gate = "go"
+        self._alone = True  # nothing stands before what is read
         self._space: list[str] = []
         self._before = ""  # the last of the text, as far as it may tell what a mark is
         self._fence = ""
@@ -218,10 +219,6 @@ class CallParser:
         if parts:
             joined[-1] = (joined[-1][0], "".join(parts))
         return joined
-
-    @property
-    def _alone(self) -> bool:
-        return not self._made and not self._before.strip()
 
     def _emit(self, kind: Kind, text: str) -> None:
         (self._out if self._gate == "go" else self._held).append((kind, text))
@@ -398,7 +395,7 @@ class CallParser:
     def _candidate(self, gate: _Gate, reader: Steps[bool]) -> Steps[bool]:
         """Reads what may be calls; whether it is. If so they went out, else nothing did."""
         before = self._made, self._called
-        self._gate = gate
+        self._gate, self._alone = gate, not self._made and not self._before.strip()
         try:
             found = yield from reader
         except _NoCall:

@@ -35,10 +35,10 @@ def calls_in(value: object, depth: int = 0) -> list[tuple[str, object]]:
     arguments: object = None
     inner: list[tuple[str, object]] = []
     for key, member in cast("dict[str, object]", value).items():
-        if isinstance(member, dict | list) and (key in WRAPPERS or key in NAMES):
-            inner += calls_in(cast("dict[str, object] | list[object]", member), depth + 1)
-        elif key in NAMES and isinstance(member, str):
+        if key in NAMES and isinstance(member, str):
             name = name or member
+        elif key in WRAPPERS or key in NAMES:
+            inner += calls_in(member, depth + 1)
         elif key in ARGUMENTS:
             arguments = member
     return [*inner, (name, arguments)] if name else inner
