@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -231,11 +230,11 @@ def twice_in_twice(levels: int) -> dict[str, object]:
         ({"enum": [1], "const": 1}, nested(10_000)),
     ],
 )
+@pytest.mark.timeout(20)
 def test_no_schema_takes_long(schema: dict[str, object], value: object) -> None:
     """Each of these would take a naive validator minutes, or its stack."""
-    spent = time.process_time()
-    fault(schema, value)
-    assert time.process_time() - spent < 1
+    said = fault(schema, value)
+    assert said is None or said.startswith("$")
 
 
 def test_what_is_kept_of_schemas_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,7 @@ _BAD = {
 {"name": "f", "arguments": {"city": "Oslo", "n": "3", "on": "true"}}
 </tool_call>""",
     "wrong_type": """<tool_call>
-{"name": "f", "arguments": {"city": {"of": "no use"}, "n": 3, "on": true}}
+{"name": "f", "arguments": {"city": "Oslo", "n": {"of": "no use"}, "on": {"of": "no use"}}}
 </tool_call>""",
     "unknown_name": """<tool_call>
 {"name": "f_of_nowhere", "arguments": {"city": "Oslo", "n": 3, "on": true}}

@@ -111,8 +111,10 @@ class Channel:
         self._gap = bool(self._text)
 
     def _take(self, pieces: Sequence[Out], now: float, out: list[bytes]) -> None:
-        """Text and calls in their order: what is held of the text goes before a call."""
+        """Text and calls in their order: held text goes before a call, and nothing behind a stop string."""
         for kind, text in pieces:
+            if self._stop.hit:
+                return
             match kind:
                 case "text":
                     self._say(text, now, out)

@@ -104,8 +104,7 @@ def read(messages: Sequence[Message]) -> Conversation:
     while start < len(messages) and messages[start].role in SYSTEM_ROLES:
         start += 1
     system = "\n\n".join(text for message in messages[:start] if (text := said(message)))
-    _check_results(messages)
-    results = _new_results(messages)
+    results = _new_results(messages) if any(message.role in RESULT_ROLES for message in messages) else []
     first = results[-1] + 1 if results else start
     asked = next((at for at in range(len(messages) - 1, first - 1, -1) if messages[at].role == "user"), None)
     new = results if asked is None else [*results, asked]
@@ -121,8 +120,14 @@ def read(messages: Sequence[Message]) -> Conversation:
     return Conversation(system, history, question, [messages[at] for at in results], new)
 
 
-def _check_results(messages: Sequence[Message]) -> None:
+def _new_results(messages: Sequence[Message]) -> list[int]:
+    """Where results stand behind the last assistant's turn.
+
+    Raises:
+        OpenAIError: 400 for a result that belongs to no call.
+    """
     known: set[str] = set()
+    new: list[int] = []
     for at, message in enumerate(messages):
         if message.role == "tool" and message.tool_call_id not in known:
             what = (
@@ -135,17 +140,11 @@ def _check_results(messages: Sequence[Message]) -> None:
             )
         if message.tool_calls:
             known.update(call.id for call in message.tool_calls)
-
-
-def _new_results(messages: Sequence[Message]) -> list[int]:
-    """Where results stand behind the last assistant's turn."""
-    found: list[int] = []
-    for at in range(len(messages) - 1, -1, -1):
-        if messages[at].role == "assistant":
-            break
-        if messages[at].role in RESULT_ROLES:
-            found.append(at)
-    return found[::-1]
+        if message.role == "assistant":
+            new.clear()
+        elif message.role in RESULT_ROLES:
+            new.append(at)
+    return new
 
 
 def calls(message: Message) -> Sequence[ToolCall]:

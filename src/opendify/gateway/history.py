@@ -74,8 +74,8 @@ def _turns(history: Sequence[Message], style: ToolPrompt) -> Iterator[str]:
 
 
 def _turn(message: Message, style: ToolPrompt) -> str:
-    asked = calls(message)
-    return "\n".join(filter(None, [told(message), prompt.calls(asked, style) if asked else ""]))
+    text, asked = told(message), calls(message)
+    return "\n".join(filter(None, [text, prompt.calls(asked, style)])) if asked else text
 
 
 def _by_id(messages: Iterable[Message]) -> dict[str, ToolCall]:

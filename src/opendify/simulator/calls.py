@@ -22,7 +22,7 @@ DEFECTS: Final[Mapping[str, str]] = {
     "python_literals": "`True`, `False` and `None` in the JSON",
     "string_arguments": "the arguments are JSON inside a string",
     "numbers_as_text": 'every number, `true` and `false` is a text: `"3"` for `3`',
-    "wrong_type": "the first argument is an object whatever it should be",
+    "wrong_type": "every number, `true` and `false` is an object",
     "unknown_name": "`_of_nowhere` is added to the names",
     "chatter_before": "a sentence before",
     "chatter_after": "a sentence after",
@@ -37,6 +37,7 @@ _DEFECTS_OF_JSON: Final = frozenset(
 )
 BEFORE: Final = "Let me look that up.\n\n"
 AFTER: Final = "\n\nI will tell you as soon as I know."
+_NO_NUMBER: Final = {"of": "no use"}
 _INVENTED: Final = "It worked: all is well."
 
 
@@ -349,18 +350,19 @@ def _mistaken(call: Call, defects: Sequence[str]) -> Call:
     if "unknown_name" in defects:
         name += "_of_nowhere"
     if "numbers_as_text" in defects:
-        arguments = {key: _as_text(value) for key, value in arguments.items()}
-    if "wrong_type" in defects and arguments:
-        arguments[next(iter(arguments))] = {"of": "no use"}
+        arguments = {key: _with_numbers(value, json.dumps) for key, value in arguments.items()}
+    if "wrong_type" in defects:
+        arguments = {key: _with_numbers(value, lambda _: _NO_NUMBER) for key, value in arguments.items()}
     return Call(name, arguments)
 
 
-def _as_text(value: object) -> object:
+def _with_numbers(value: object, change: Callable[[object], object]) -> object:
+    """The value with something else for each of its numbers, `true` and `false`."""
     if (pairs := mapping(value)) is not None:
-        return {name: _as_text(one) for name, one in pairs.items()}
+        return {name: _with_numbers(one, change) for name, one in pairs.items()}
     if (items := array(value)) is not None:
-        return [_as_text(item) for item in items]
-    return json.dumps(value) if isinstance(value, int | float) else value
+        return [_with_numbers(item, change) for item in items]
+    return change(value) if isinstance(value, int | float) else value
 
 
 _CLOSING_TAG: Final = re.compile(r"\s*</[^<>]+>\Z")
