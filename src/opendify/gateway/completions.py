@@ -532,14 +532,15 @@ async def _pass_on(run: Run, channel: Channel, head: Head, reply: Reply) -> None
         await run.cut()
 
 
-async def _write(out: bytes, answer: Answer, reply: Reply) -> None:
+async def _write(out: bytes, answer: Answer, reply: Reply, *, last: bool = False) -> None:
+    """Send a piece of the stream, if there is any; the first one opens it."""
     if not out:
         return
     if not reply.opened:
         if answer.conversation_id:
             reply.header(b"conversation-id", answer.conversation_id)
         await reply.open()
-    await reply.write(out)
+    await reply.write(out, last=last)
 
 
 async def _finish(
@@ -563,7 +564,7 @@ async def _finish(
             ends.append(channels[0].usage(usage, note))
         else:
             ends[-1] = channels[-1].finish(runs[-1].answer, note)
-        await reply.write(b"".join([*last, *ends, DONE]), last=True)
+        await _write(b"".join([*last, *ends, DONE]), answer, reply, last=True)
         return
     if answer.conversation_id:
         reply.header(b"conversation-id", answer.conversation_id)
