@@ -26,7 +26,7 @@ from benchmarks.dialects import DIFY
 from benchmarks.load import WrongAnswer
 from benchmarks.measure import DIRECT, Subject, Window, rounds
 from benchmarks.processes import NotStarted, Process
-from benchmarks.work import WORKS
+from benchmarks.work import SHAPED, WORKS
 
 RESULTS = Path(__file__).with_name("results.json")
 TABLE_WIDTH = 100
@@ -84,7 +84,7 @@ def run(console: Console, count: int, cores: Sequence[int], *, page: bool) -> No
         windows = _measure(console, count, subjects, upstream)
     titles = {peer.name: peer.title for peer in measured}
     found = report.results(windows, list(titles))
-    said = [*report.verdict(found), *report.remarks(windows)]
+    said = [*report.verdict(found), *report.shaped(windows), *report.remarks(windows)]
     machine = _machine(nginx_version)
     console.print(report.printed(found, titles))
     for line in said:
@@ -97,7 +97,7 @@ def run(console: Console, count: int, cores: Sequence[int], *, page: bool) -> No
 
 def _measure(console: Console, count: int, subjects: Sequence[Subject], upstream: Process) -> list[Window]:
     with console.status("") as status, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(rounds(count, subjects, WORKS, upstream, status.update))
+        return runner.run(rounds(count, subjects, (*WORKS, *SHAPED), upstream, status.update))
 
 
 def _machine(nginx_version: str) -> dict[str, str]:

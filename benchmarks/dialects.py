@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ class Dialect:
         path: Where questions go.
         key: What a client sends as its key.
         body: The request for a question, streamed or not.
-        text: What a body of an answer says, streamed or not.
+        text: What a body of an answer says, streamed or not; of a tool call its name and arguments.
     """
 
     path: str
@@ -36,7 +37,7 @@ def requests(dialect: Dialect, work: Work) -> Callable[[int], bytes]:
     1
     """
     mark = "00000000"
-    body = json.dumps(dialect.body(f"{work.prompt} {mark}", work.stream)).encode()
+    body = json.dumps({**dialect.body(f"{work.prompt} {mark}", work.stream), **work.more}).encode()
     head = (
         f"POST {dialect.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {dialect.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -89,7 +90,14 @@ def _read_openai(body: bytes, stream: bool) -> str:
     if not body.endswith(b"data: [DONE]\n\n"):
         return ""
     deltas = (choice["delta"] for event in _events(body) for choice in event["choices"])
-    return "".join(delta.get("content") or "" for delta in deltas)
+    return "".join(itertools.chain.from_iterable(map(_said, deltas)))
+
+
+def _said(delta: dict[str, Any]) -> Iterator[str]:
+    yield delta.get("content") or ""
+    for call in delta.get("tool_calls") or ():
+        yield call["function"].get("name") or ""
+        yield call["function"].get("arguments") or ""
 
 
 DIFY = Dialect("/v1/chat-messages", KEY, _ask_dify, _read_dify)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.dialects import Dialect, body_of, requests
-from benchmarks.work import FIRST, Work, answer
+from benchmarks.work import FIRST, Work
 
 LONGEST_CALL = 30.0
 """Seconds after which a call that has not ended is a fault."""
@@ -104,7 +104,7 @@ class Load:
             connection.close()
 
     def _check(self) -> None:
-        expected = "".join(answer(self._work.tokens))
+        expected = self._work.expected
         for connection in self._connections:
             try:
                 text = self._dialect.text(body_of(connection.answer), self._work.stream)

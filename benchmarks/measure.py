@@ -143,6 +143,8 @@ async def rounds(
         turn = number % len(subjects)
         for work in works:
             for subject in (*subjects[turn:], *subjects[:turn]):
+                if work.only not in ("", subject.name):
+                    continue
                 tell(f"round {number + 1} of {count}: {work.title}: {subject.name}")
                 windows.append(await window(number, subject, work, upstream))
     return windows

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.measure import DIRECT, Window
-from benchmarks.work import WORKS, Work
+from benchmarks.work import CALL, CALL_TEXT, JSON, JSON_TEXT, WORKS, Work
 
 FULL = 0.85
 """How busy load or upstream are, 0 to 1, when they and not the peer limit the calls a second."""
@@ -131,6 +131,9 @@ class Bar:
     minimal: float
 
 
+MOST_OF_A_CALL = 1.5
+"""What a stream with a tool call may cost, times the same text of a request without tools."""
+
 BARS = (Bar("plain_cpu_us", 400, 115), Bar("chunk_cpu_us", 70, 46))
 
 
@@ -237,6 +240,24 @@ def verdict(found: Sequence[Result]) -> list[str]:
             f"{result.figure.title}: {ratio:.2f} times the minimal proxy's, the bar is {most:.2f}: {held}. "
             f"({bar.most:g} where the minimal proxy takes {bar.minimal:g}; "
             f"here that takes {result.medians['minimal']:.0f}.)"
+        )
+    return said
+
+
+def shaped(windows: Sequence[Window]) -> list[str]:
+    """What it costs OpenDify to read a text that has a shape: one sentence each."""
+    said: list[str] = []
+    for work, beside, most in ((CALL, CALL_TEXT, MOST_OF_A_CALL), (JSON, JSON_TEXT, None)):
+        micros = _micros(work)
+        costs, texts = (
+            {window.round: micros(window, window) for window in windows if window.work == one.name}
+            for one in (work, beside)
+        )
+        ratio = statistics.median(costs[number] / texts[number] for number in costs)
+        said.append(
+            f"{work.title}, streamed, 100 tokens at once: {statistics.median(costs.values()):,.0f} µs CPU, "
+            f"{ratio:.2f} times that of {beside.title}"
+            + (f"; the bar is {most:.2f}: {'held' if ratio <= most else 'MISSED'}." if most else ".")
         )
     return said
 

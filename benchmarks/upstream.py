@@ -1,7 +1,8 @@
 """A Dify that costs next to nothing: it has its answers ready before it is asked.
 
 Events, their order, headers and framing (one event an HTTP chunk) are those of a Dify 1.12.1. A question says
-what it wants: ``[[burst:100]]`` is an answer of 100 tokens at once, ``[[paced:100]]`` one of `PACE` a second.
+what it wants: ``[[burst:100]]`` is an answer of 100 tokens at once, ``[[paced:100]]`` one of `PACE` a second,
+``[[call:100]]`` and ``[[json:100]]`` are a tool call and a JSON object at once.
 
 Run: ``python -m benchmarks.upstream PORT``
 """
@@ -15,10 +16,11 @@ import re
 import sys
 import time
 from functools import cache
+from typing import cast
 
 import uvloop
 
-from benchmarks.work import MODEL, PACE, answer
+from benchmarks.work import MODEL, PACE, Kind, answer
 
 VARIANTS = 256
 """Conversations that a burst may belong to, in turn."""
@@ -33,7 +35,7 @@ _STREAM_HEAD = _HEAD + b"Transfer-Encoding: chunked\r\nContent-Type: text/event-
 _END_OF_BODY = b"0\r\n\r\n"
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_DIRECTIVE = re.compile(rb"\[\[(burst|paced):(\d+)\]\]")
+_DIRECTIVE = re.compile(rb"\[\[(burst|paced|call|json):(\d+)\]\]")
 _CREATED = int(time.time())
 
 _INFO: dict[str, object] = {
@@ -147,13 +149,13 @@ class Upstream(asyncio.Protocol):
     def _chat(self, request: bytes) -> None:
         directive = _DIRECTIVE.search(request)
         assert directive is not None, "every work has a directive in its prompt"
-        kind, tokens = directive[1], int(directive[2])
+        kind, tokens = cast("Kind", directive[1].decode()), int(directive[2])
         number = next(self._turns)
-        if kind == b"burst":
-            self._transport.write(_burst(number % VARIANTS, tokens))
-        else:
+        if kind == "paced":
             self._transport.write(_STREAM_HEAD)
-            self._pace(Turn(number), answer(tokens), self._loop.time(), 0)
+            self._pace(Turn(number), answer(kind, tokens), self._loop.time(), 0)
+        else:
+            self._transport.write(_burst(kind, number % VARIANTS, tokens))
 
     def _pace(self, turn: Turn, words: list[str], began: float, sent: int) -> None:
         """Send a token, and the next when it is due by the clock of the whole stream."""
@@ -166,9 +168,9 @@ class Upstream(asyncio.Protocol):
 
 
 @cache
-def _burst(number: int, tokens: int) -> bytes:
+def _burst(kind: Kind, number: int, tokens: int) -> bytes:
     turn = Turn(number)
-    return b"".join([_STREAM_HEAD, *map(turn.token, answer(tokens)), turn.end(tokens)])
+    return b"".join([_STREAM_HEAD, *map(turn.token, answer(kind, tokens)), turn.end(tokens)])
 
 
 @cache
