@@ -388,14 +388,87 @@ def test_events_and_fields_that_nobody_knows_do_no_harm() -> None:
     assert (content, made.failure) == ("Hi", None)
 
 
-def test_a_workflow_that_waits_for_a_person_is_said_so() -> None:
-    paused = event(
-        "workflow_paused",
-        data={"workflow_run_id": "r", "paused_nodes": ["n"], "outputs": {}, "status": "paused"},
-    )
-    made, _, _ = answer(STARTED, paused, mode="workflow")
+def paused(*forms: dict[str, object]) -> dict[str, object]:
+    reasons = [{"TYPE": "human_input_required", **form} for form in forms]
+    return event("workflow_paused", workflow_run_id="r", data={"workflow_run_id": "r", "reasons": reasons})
+
+
+def worked(prompt: int, completion: int) -> dict[str, object]:
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+    cost = {"total_tokens": prompt + completion}
+    data = {"status": "succeeded", "outputs": {"usage": usage}, "execution_metadata": cost}
+    return event("node_finished", data=data)
+
+
+FORM: dict[str, object] = {"form_id": "f", "form_token": "secret", "node_title": "Review"}
+RESUMED = event("workflow_started", workflow_run_id="r", data={"id": "r", "reason": "resumption"})
+
+
+@pytest.mark.parametrize("mode", ["workflow", "advanced-chat"])
+def test_a_run_that_waits_for_a_person_is_an_answer_with_its_forms(mode: str) -> None:
+    name = "text_chunk" if mode == "workflow" else "message"
+    said = event(name, answer="A draft", data={"text": "A draft"})
+    made, content, _ = answer(STARTED, said, worked(3, 2), paused(FORM), mode=mode)
+    assert (made.complete, made.failure, content) == (True, None, "A draft")
+    assert [form.form_token for form in made.paused] == ["secret"]
+    assert made.usage == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    assert made.note()["workflow_run_id"] == "r"
+    assert "secret" not in repr(made.paused)
+
+
+def test_text_that_was_held_back_comes_before_the_pause() -> None:
+    _, content, _ = answer(STARTED, *say("Look: ![a](/files/"), paused(FORM), mode="advanced-chat")
+    assert content == "Look: ![a](https://dify.example/files/"
+
+
+@pytest.mark.parametrize(
+    ("forms", "says"),
+    [((), "something else"), (({**FORM, "form_token": None},), "'Review', which nobody can answer here")],
+)
+def test_a_run_that_waits_for_what_nobody_can_give_here_is_said_so(
+    forms: tuple[dict[str, object], ...], says: str
+) -> None:
+    made, _, _ = answer(STARTED, paused(*forms), mode="workflow")
     assert isinstance(made.failure, OpenAIError)
-    assert made.failure.code == "human_input_required"
+    assert (made.failure.status, made.failure.code) == (501, "human_input_elsewhere")
+    assert made.failure.headers == {"x-should-retry": "false"}
+    assert says in made.failure.message
+    assert made.over
+
+
+def resumed(mode: str, told: bool, *events: dict[str, object]) -> tuple[Answer, str]:
+    made = Answer(mode, "https://dify.example/v1")
+    made.go_on(told=told)
+    deltas = made.feed([json.dumps(item).encode() for item in events])
+    return made, "".join(text for kind, text in deltas if kind == "content")
+
+
+def test_a_run_that_goes_on_tells_what_is_new_and_what_that_cost() -> None:
+    end = END | {"metadata": {"usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}}
+    made, content = resumed("advanced-chat", True, RESUMED, *say("Sent."), worked(1, 2), end, finished())
+    assert (content, made.complete) == ("Sent.", True)
+    assert made.usage == {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+
+
+@pytest.mark.parametrize(("told", "content"), [(False, "all of it"), (True, "")])
+def test_a_workflow_whose_text_was_told_before_the_pause_does_not_tell_it_as_its_output(
+    told: bool, content: str
+) -> None:
+    made, said = resumed("workflow", told, RESUMED, finished(outputs={"result": "all of it"}))
+    assert (said, made.complete) == (content, True)
+    assert made.note()["outputs"] == {"result": "all of it"}
+
+
+def test_an_answer_goes_on_over_several_pauses() -> None:
+    made = Answer("workflow", "https://dify.example/v1")
+    said: list[str] = []
+    for events in ((STARTED, paused(FORM)), (RESUMED, paused(FORM)), (RESUMED, finished(outputs={"a": "b"}))):
+        said += [text for _, text in made.feed([json.dumps(item).encode() for item in events])]
+        assert made.complete
+        if made.paused:
+            made.go_on(told=made.told)
+            assert (made.complete, made.paused) == (False, ())
+    assert said == ["b"]
 
 
 @pytest.mark.parametrize("url", ["http://[x/a.png", "//[x"])

@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 from opendify import APIStatusError
 from opendify._errors import refusal
 from opendify.gateway.attachments import Inline, Known, Remote
+from opendify.gateway.calls import HUMAN
+from opendify.gateway.conversation import read
 from opendify.gateway.errors import OpenAIError
 from opendify.gateway.human import (
-    CALL_PREFIX,
     Reply,
     answer,
     arguments,
     for_the_model,
-    newest,
     refused,
+    replies,
     submitted,
     unknown,
 )
 from opendify.gateway.tools.definitions import Tool, Toolset
-from opendify.gateway.wire import Message
+from opendify.gateway.wire import FunctionCall, Message, ToolCall
 from opendify.types import FormAction, FormInput, FormSource, HumanInputForm
 
 REMARK = FormInput(type="paragraph", output_variable_name="remark")
@@ -249,39 +250,30 @@ def test_too_many_files_are_refused_and_so_is_what_is_none() -> None:
 # Which messages answer a form
 
 
-def tool(text: str = "approve", call_id: str = f"{CALL_PREFIX}1") -> Message:
+def tool(text: str = "approve", call_id: str = f"{HUMAN}1") -> Message:
     return Message("tool", text, tool_call_id=call_id)
 
 
-ASKED, CALLED = Message("user", "Go"), Message("assistant", "Well?")
+ASKED, LATER = Message("user", "Go"), Message("assistant", "Well?")
+CALLED = Message(
+    "assistant",
+    tool_calls=[ToolCall(name, FunctionCall("f")) for name in (f"{HUMAN}1", f"{HUMAN}2", "call_1")],
+)
 
 
-def test_only_messages_after_the_last_assistants_answer_forms() -> None:
-    assert newest([ASKED]) is None
-    assert newest([ASKED, CALLED, tool(call_id="call_1")]) is None
-    assert newest([ASKED, CALLED, tool(), CALLED, ASKED]) is None
-    assert newest([ASKED, CALLED, tool(), CALLED]) is None
-    found = newest([ASKED, CALLED, tool("one"), tool("two", f"{CALL_PREFIX}2")])
-    assert found is not None
-    assert [(reply.text, reply.where) for reply in found.replies] == [
+def found(*messages: Message) -> list[tuple[str, str]]:
+    return [(reply.text, reply.where) for reply in replies(read([ASKED, CALLED, *messages]))]
+
+
+def test_only_results_after_the_last_assistants_turn_answer_forms() -> None:
+    assert found(tool(), LATER, ASKED) == []
+    assert found(tool(call_id="call_1")) == []
+    assert found(tool("one"), tool("two", f"{HUMAN}2")) == [
         ("one", "messages[2].content"),
         ("two", "messages[3].content"),
     ]
-    assert (list(found.results), found.asks) == ([], False)
-
-
-def test_what_stands_beside_the_answers_is_seen() -> None:
-    found = newest([ASKED, CALLED, tool("x", "call_1"), tool()])
-    assert found is not None
-    assert (len(found.replies), list(found.results), found.asks) == (1, ["messages[2]"], False)
-    found = newest(
-        [ASKED, CALLED, Message("tool", [], tool_call_id=f"{CALL_PREFIX}1"), Message("system", "")]
-    )
-    assert found is not None
-    assert (found.replies[0].text, found.asks) == ("", False)
-    found = newest([ASKED, CALLED, tool(), ASKED])
-    assert found is not None
-    assert found.asks
+    assert found(tool("x", "call_1"), tool("one")) == [("one", "messages[3].content")]
+    assert found(tool("one"), ASKED) == [("one", "messages[2].content")]
 
 
 # The tool that clients define

@@ -16,9 +16,11 @@ from pydantic import TypeAdapter
 from opendify import APIStatusError, DifyError, MalformedStreamError, TruncatedStreamError
 from opendify._errors import refusal
 from opendify.gateway.errors import OpenAIError, upstream
+from opendify.gateway.human import elsewhere
 from opendify.gateway.text import Links
 from opendify.gateway.thinking import Thinking
 from opendify.gateway.wire import Annotation, DifyNote, FinishReason, MessageFile, Usage
+from opendify.types import PauseReason
 from opendify.types import events as dify
 from opendify.types.chat import MessageFile as DifyFile
 
@@ -80,6 +82,7 @@ class Answer:
         created: Epoch seconds at which Dify began, None before it says so.
         usage: Tokens as Dify reports them, None while it hasn't.
         finish_reason: How the answer ended.
+        paused: The forms that the run waits for, if it does.
         replacement: What moderation put in place of the whole answer.
         failure: Why there is no (whole) answer; what came before it is valid.
         complete: Nothing more will come that belongs to the answer.
@@ -102,6 +105,7 @@ class Answer:
         self.created: int | None = None
         self.usage: Usage | None = None
         self.finish_reason: FinishReason = "stop"
+        self.paused: Sequence[PauseReason] = ()
         self.replacement: str | None = None
         self.failure: DifyError | OpenAIError | None = None
         self.complete = False
@@ -130,6 +134,7 @@ class Answer:
         self._prompt_tokens = self._completion_tokens = 0
         self._workflow_open = False
         self._message_ended = False
+        self._resumed = self._told = False
 
     def feed(self, payloads: Sequence[bytes]) -> list[Delta]:
         """The events of one network read in; what the client gets of them out."""
@@ -148,6 +153,18 @@ class Answer:
                 )
         return out
 
+    def go_on(self, *, told: bool) -> None:
+        """The run goes on after a pause: what comes now belongs to the answer, too.
+
+        Args:
+            told: Before the pause, the client got some of the run's text.
+        """
+        self.complete = False
+        self.paused = ()
+        self._thinking = Thinking()
+        self._resumed = True
+        self._told = self._told or told
+
     def end(self) -> list[Delta]:
         """Dify closed the stream."""
         if self.complete or self.failure:
@@ -165,6 +182,11 @@ class Answer:
         Where only its stream has ended, or can't be read, the run may go on.
         """
         return self.complete or isinstance(self.failure, (APIStatusError, OpenAIError))
+
+    @property
+    def told(self) -> bool:
+        """Some of the run's text has been told, in this answer or before."""
+        return self._told or bool(self._pieces)
 
     @property
     def text(self) -> str:
@@ -252,12 +274,7 @@ class Answer:
             case dify.WorkflowFinishedEvent():
                 self._workflow_finished(event, out)
             case dify.WorkflowPausedEvent():
-                self.failure = OpenAIError(
-                    501,
-                    "The workflow paused to wait for a person, which this gateway cannot pass on.",
-                    type="api_error",
-                    code="human_input_required",
-                )
+                self._pause(event, out)
             case dify.ErrorEvent():
                 self.failure = refusal(event.status, event.code, event.message, in_stream=True)
             case _:
@@ -386,7 +403,9 @@ class Answer:
 
     def _message_end(self, event: dify.MessageEndEvent, out: list[Delta]) -> None:
         self._message_ended = True
-        if usage := event.metadata.usage:
+        if self._resumed:
+            self.usage = self._since()  # Dify tells that of the whole run
+        elif usage := event.metadata.usage:
             self.usage = {
                 "prompt_tokens": usage.prompt_tokens,
                 "completion_tokens": usage.completion_tokens,
@@ -415,19 +434,36 @@ class Answer:
             )
             return
         if self._mode == "workflow":
-            self.usage = {
-                "prompt_tokens": self._prompt_tokens,
-                "completion_tokens": self._completion_tokens,
-                "total_tokens": data.total_tokens or 0,
-            }
+            self.usage = self._since()
+            if not self._resumed:
+                self.usage["total_tokens"] = data.total_tokens or 0
             self._flush_text(out)
-            if not self._pieces and not self._thought:
+            if not (self.told or self._thought):
                 self._text(_outputs_text(data.outputs or {}), msgspec.Raw(), out)
                 self._flush_text(out)
             for file in data.files:
                 self._file(file, out)
         if self._mode == "workflow" or self._message_ended:
             self.complete = True
+
+    def _pause(self, event: dify.WorkflowPausedEvent, out: list[Delta]) -> None:
+        """The run waits for a person. A form without token is answered elsewhere."""
+        self._flush_text(out)
+        self.paused = [form for form in event.data.forms if form.form_token]
+        if not self.paused:
+            self.failure = elsewhere(event.data.forms)
+            return
+        self.usage = self._since()
+        self.complete = True
+
+    def _since(self) -> Usage:
+        """The tokens of the nodes that were heard of."""
+        prompt, completion = self._prompt_tokens, self._completion_tokens
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
 
     def _cite(self) -> None:
         """Sources with an address become citations. Dify does not say which words they stand for: all."""

@@ -25,6 +25,7 @@ from opendify.gateway.admission import Admission
 from opendify.gateway.catalog import Catalog
 from opendify.gateway.completions import Completions, authenticate, unknown_model
 from opendify.gateway.errors import OpenAIError
+from opendify.gateway.forms import Forms
 from opendify.gateway.memory import Memory
 from opendify.gateway.reply import request_id
 from opendify.gateway.settings import Settings
@@ -112,11 +113,13 @@ class Gateway:
                 store, ttl=settings.memory_ttl_days * 86_400, secret=await _secret(settings, store)
             )
             self._catalog = catalog
+            uploads = Uploads(store, ttl=settings.upload_ttl_hours * 3600)
             self._completions = completions = Completions(
                 access=self._access,
                 catalog=catalog,
                 memory=memory,
-                uploads=Uploads(store, ttl=settings.upload_ttl_hours * 3600),
+                uploads=uploads,
+                forms=Forms(store, uploads),
                 admission=Admission(settings.queue_seconds),
                 max_body=round(settings.max_body_mb * 1024 * 1024),
             )

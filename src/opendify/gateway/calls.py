@@ -66,8 +66,10 @@ class Calls:
 
         Args:
             frames: Of the stream; None where there is none.
-            call_id: What its result will be known by; a new random id where it has none yet.
+            call_id: What its result will be known by; a new random id where it has none yet. With an id of
+                its own it is told as one of `tool_calls` to every client, for a `function_call` has none.
         """
+        self._legacy = self._legacy and not call_id
         call = _Call(call_id or new_id(), name)
         self._made.append(call)
         if frames is None:
@@ -93,12 +95,15 @@ class Calls:
         return Message("assistant", text, tool_calls=called or None)
 
 
-_ID = re.compile(r"call_[0-9a-f]{24}")
+HUMAN = "call_human_"
+"""How ids of calls begin that ask for a form: a lost form is not taken for a call of the model's."""
+
+_ID = re.compile(rf"(call_|{HUMAN})[0-9a-f]{{24}}")
 
 
-def new_id() -> str:
+def new_id(prefix: str = "call_") -> str:
     """An id for a call: so random that it is nobody else's."""
-    return f"call_{uuid4().hex[:24]}"
+    return f"{prefix}{uuid4().hex[:24]}"
 
 
 def is_ours(call_id: str) -> bool:

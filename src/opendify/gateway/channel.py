@@ -8,6 +8,7 @@ from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.calls import Calls
 from opendify.gateway.expected import Expected, Out
 from opendify.gateway.faults import Fault
+from opendify.gateway.human import FUNCTION
 from opendify.gateway.pacing import Pacer
 from opendify.gateway.text import Stop
 from opendify.gateway.wire import AnswerMessage, Choice, DifyNote, FinishReason, Frames, Message, Usage
@@ -95,7 +96,7 @@ class Channel:
 
     def judge(self, answer: Answer) -> Fault | None:
         """What is wrong with the answer, once it is at its end, beside what the client has of it."""
-        if self._expected is None or self._stop.hit or answer.replacement is not None:
+        if self._expected is None or self._stop.hit or answer.replacement is not None or answer.paused:
             return None
         return self._expected.judge(answer)
 
@@ -161,6 +162,11 @@ class Channel:
             mark = joint(self.text) + mark
             self._text.append(mark)
         return self._opening(out + self._content(tail + mark))
+
+    def ask(self, call_id: str, arguments: str) -> bytes:
+        """A call that is not the model's: the run waits for a person."""
+        out = self._calls.begin(FUNCTION, self._frames, call_id=call_id)
+        return self._opening(out + self._calls.add(arguments, self._frames))
 
     def finish(self, answer: Answer, note: DifyNote | None = None) -> bytes:
         """The last chunk of this choice."""

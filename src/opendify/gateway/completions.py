@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import uuid4
 
@@ -33,6 +33,8 @@ from opendify.gateway.conversation import Conversation, in_chinese, read
 from opendify.gateway.errors import OpenAIError, from_dify, invalid, unauthorized
 from opendify.gateway.expected import Expected
 from opendify.gateway.faults import Fault, refusal
+from opendify.gateway.forms import Forms, Submission
+from opendify.gateway.human import arguments, for_the_model
 from opendify.gateway.memory import Memory, Owner, Thread
 from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, request_id
 from opendify.gateway.run import Run
@@ -137,6 +139,7 @@ class Completions:
         catalog: Which models there are.
         memory: Which conversations go on.
         uploads: How files get to Dify.
+        forms: What runs that wait for a person have asked for.
         admission: How many requests an app gets at once.
         max_body: Largest request body, in bytes.
 
@@ -151,6 +154,7 @@ class Completions:
         catalog: Catalog,
         memory: Memory,
         uploads: Uploads,
+        forms: Forms,
         admission: Admission,
         max_body: int,
     ) -> None:
@@ -158,6 +162,7 @@ class Completions:
         self._catalog = catalog
         self._memory = memory
         self._uploads = uploads
+        self._forms = forms
         self._admission = admission
         self._max_body = max_body
         self.calls: set[asyncio.Task[object]] = set()
@@ -209,6 +214,8 @@ class Completions:
         model = self._find(request.model, client)
         record.mode = model.mode
         owner = Owner(identity(client, request.user or headers.get(USER_HEADER)), model.app.id)
+        if request.toolset is not None:
+            request = replace(request, toolset=for_the_model(request.toolset, model.mode))
         asking = Asking(request, read(request.messages), model, owner, headers)
         reply.streaming = request.stream
         if ignored := [name for name in request.ignored if _NAME.fullmatch(name)]:
@@ -264,10 +271,15 @@ class Completions:
         runs = [Run(model, asking.owner.identity, reply) for _ in range(request.n)]
         channels = [_channel(index, asking) for index in range(request.n)]
         thread, held = Thread(), True
+        prepared: Prepared | None = None
         try:
+            submissions = await self._answered(asking) if asking.conversation.results else ()
             with reply.undisturbed():
                 thread = await self._recall(asking)
-            prepared, thread = await self._begin(asking, thread, runs, large)
+            if submissions:
+                await runs[0].resume(submissions)
+            else:
+                prepared, thread = await self._begin(asking, thread, runs, large)
             streams = zip(runs, channels, strict=True)
             await _all([_follow(run, channel, prepared, asking, head, reply) for run, channel in streams])
             if reply.gone:
@@ -291,6 +303,13 @@ class Completions:
             await _all([run.close() for run in runs])
             if held:
                 await self._memory.release(thread, begun=runs[0].begun)
+
+    async def _answered(self, asking: Asking) -> Sequence[Submission]:
+        """The forms that this request answers: then a run goes on, and no new one begins."""
+        submissions = await self._forms.answered(asking.conversation, asking.model, asking.owner)
+        if submissions and asking.request.n > 1:
+            raise invalid("The answer to a form goes to one run: 'n' takes 1 here.", "n")
+        return submissions
 
     async def _recall(self, asking: Asking) -> Thread:
         """Where this request goes on. Choices can't share a conversation, and not every app has any."""
@@ -381,7 +400,7 @@ class Completions:
         self,
         asking: Asking,
         thread: Thread,
-        prepared: Prepared,
+        prepared: Prepared | None,
         runs: Sequence[Run],
         channels: Sequence[Channel],
     ) -> list[bytes]:
@@ -392,15 +411,28 @@ class Completions:
         """
         conversation_id = runs[0].answer.conversation_id
         mark = self._memory.mark(thread, asking.owner, conversation_id) if conversation_id else ""
-        last = [channel.close(run.answer, mark) for run, channel in zip(runs, channels, strict=True)]
+        last = [
+            channel.close(run.answer, mark) + await self._ask(run, channel, asking)
+            for run, channel in zip(runs, channels, strict=True)
+        ]
         if conversation_id:
             answer = channels[0].message
             await self._memory.remember(thread, asking.owner, asking.conversation, conversation_id, answer)
-            if prepared.call.lasting:
+            if prepared and prepared.call.lasting:
                 await self._memory.keep_inputs(asking.owner, conversation_id, prepared.call.lasting)
-            if prepared.tools:
+            if prepared and prepared.tools:
                 await self._memory.keep_tools(asking.owner, conversation_id, prepared.tools)
         return last
+
+    async def _ask(self, run: Run, channel: Channel, asking: Asking) -> bytes:
+        """What is left to send of a choice whose run waits for a person: calls that ask for its forms."""
+        answer, toolset = run.answer, asking.request.toolset
+        one_call = toolset is not None and not toolset.parallel
+        out: list[bytes] = []
+        for form in answer.paused[: 1 if one_call else None]:
+            call_id = await self._forms.keep(form, answer.workflow_run_id, asking.owner, told=answer.told)
+            out.append(channel.ask(call_id, arguments(form)))
+        return b"".join(out)
 
 
 def authenticate(access: Access, authorization: str | None) -> Client:
@@ -462,9 +494,11 @@ def _channel(index: int, asking: Asking) -> Channel:
 
 
 async def _follow(
-    run: Run, channel: Channel, prepared: Prepared, asking: Asking, head: Head, reply: Reply
+    run: Run, channel: Channel, prepared: Prepared | None, asking: Asking, head: Head, reply: Reply
 ) -> None:
     """Pass on one run, to the end of its answer; and once more, if that is not what it has to be.
+
+    A run that waited for a person, for which no call was prepared, is not begun anew.
 
     Raises:
         DifyError, OpenAIError: Why there is no whole answer. What came before it has been passed on.
@@ -474,8 +508,10 @@ async def _follow(
     fault = channel.judge(answer)
     if fault is None:
         return
+    if prepared is None or not channel.correctable:
+        raise refusal(fault, asking.model.id)
     call = corrected(prepared.call, answer.conversation_id, answer.text, _correction(fault, asking))
-    if call is None or not channel.correctable:
+    if call is None:
         raise refusal(fault, asking.model.id)
     await run.again(call)
     channel.again()
@@ -546,7 +582,7 @@ async def _write(out: bytes, answer: Answer, reply: Reply, *, last: bool = False
 async def _finish(
     head: Head,
     asking: Asking,
-    prepared: Prepared,
+    prepared: Prepared | None,
     runs: Sequence[Run],
     channels: Sequence[Channel],
     last: Sequence[bytes],
@@ -556,7 +592,7 @@ async def _finish(
     """Send the end of the answer, or all of a plain one."""
     request, answer = asking.request, runs[0].answer
     note = answer.note()
-    if uploads := _uploaded(prepared):
+    if prepared and (uploads := _uploaded(prepared)):
         note["uploads"] = uploads
     if request.stream:
         ends = [channel.finish(run.answer) for run, channel in zip(runs, channels, strict=True)]

@@ -29,6 +29,9 @@ from opendify import (
 RETRY_AFTER_SECONDS = 2
 """Dify names no time to wait (it sends no rate-limit header at all), so the gateway does."""
 
+DO_NOT_RETRY = {"x-should-retry": "false"}
+"""OpenAI's clients would send again what ends in 409 or 5xx; not with this header."""
+
 NOT_DIFY = "unknown"
 """The code of a refusal below 500 that does not come from Dify, but from a proxy before it: a web page."""
 

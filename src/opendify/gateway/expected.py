@@ -113,8 +113,8 @@ class Expected:
         return None if what is None else Fault("json", what=what)
 
     def rest(self) -> str:
-        """The text that was held, of an answer that is good."""
-        return "".join(self._held) if self._holds_json and not self._called else ""
+        """The text that was held, of an answer that is good, or of a run that waits for a person."""
+        return "" if self._called else "".join(self._held)
 
     def again(self) -> None:
         """The model has been told what is wrong, and begins anew."""

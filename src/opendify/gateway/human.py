@@ -17,22 +17,17 @@ from pydantic_core import from_json, to_json
 
 from opendify import APIStatusError
 from opendify.gateway.attachments import KINDS, Attachment, Remote, read_file
-from opendify.gateway.errors import OpenAIError, invalid
+from opendify.gateway.calls import HUMAN
+from opendify.gateway.conversation import Conversation
+from opendify.gateway.errors import DO_NOT_RETRY, OpenAIError, invalid
 from opendify.gateway.tools.definitions import Toolset
-from opendify.gateway.wire import Message
 from opendify.types import FormInput, HumanInputAnswer, HumanInputForm
 
 FUNCTION = "human_input"
 """The name of the function. Clients that refuse a call of what they didn't define define one of this name."""
 
-CALL_PREFIX = "call_human_"
-"""How the ids of these calls begin: no model's call has such an id, so a lost form is not taken for one."""
-
 PAUSING_MODES = frozenset({"advanced-chat", "workflow"})
 """Modes of apps that may wait for a person (Dify 1.14 and later)."""
-
-DO_NOT_RETRY = {"x-should-retry": "false"}
-"""OpenAI's clients would send again what ends in 409 or 5xx. These answers stay what they are."""
 
 # Where a web page would show a field within the text.
 _FIELD = re.compile(r"\{\{#\$output\.([^#{}]+)#\}\}")
@@ -82,31 +77,16 @@ class Reply:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """What a request says after the assistant's last message.
-
-    Attributes:
-        replies: Answers to forms, in order.
-        results: Places of results of other tools.
-        asks: The user has said something, too.
-    """
-
-    replies: Sequence[Reply]
-    results: Sequence[str]
-    asks: bool
-
-
 # ── Out ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def arguments(form: HumanInputForm) -> str:
     """The arguments of the call that asks for a form, as JSON.
 
+    >>> from opendify.types import FormAction
     >>> form = HumanInputForm(form_content="Send it?", actions=[FormAction(id="send", title="Send")])
-    >>> print(arguments(form))  # doctest: +NORMALIZE_WHITESPACE
-    {"title":"","question":"Send it?","fields":[],"choices":[{"id":"send","title":"Send"}],
-     "expires_at":null,"answer_with":{"action":"send","inputs":{}}}
+    >>> from_json(arguments(form))["choices"]
+    [{'id': 'send', 'title': 'Send'}]
     """
     until = form.expiration_time
     told: Arguments = {
@@ -180,27 +160,21 @@ def for_the_model(toolset: Toolset | None, mode: str) -> Toolset | None:
 # ── In ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def newest(messages: Sequence[Message]) -> Newest | None:
-    """What was said last, if answers to forms are among it.
+def replies(conversation: Conversation) -> Sequence[Reply]:
+    """The answers to forms among what a request says newly.
 
-    >>> said = newest([Message("user", "Hi"), Message("tool", "approve", tool_call_id="call_human_1")])
-    >>> said.replies
-    [Reply(call_id='call_human_1', text='approve', where='messages[1].content')]
-    >>> newest([Message("user", "Hi")])
+    >>> from opendify.gateway.conversation import read
+    >>> from opendify.gateway.wire import FunctionCall, Message, ToolCall
+    >>> call = ToolCall("call_human_1", FunctionCall("human_input"))
+    >>> replies(read([Message("user", "Hi"), Message("assistant", tool_calls=[call]),
+    ...               Message("tool", "approve", tool_call_id="call_human_1")]))
+    [Reply(call_id='call_human_1', text='approve', where='messages[2].content')]
     """
-    replies: list[Reply] = []
-    results: list[str] = []
-    asks = False
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if message.role == "assistant":
-            break
-        if message.role == "tool" and (message.tool_call_id or "").startswith(CALL_PREFIX):
-            replies.append(Reply(message.tool_call_id or "", message.text, f"messages[{index}].content"))
-        elif message.role in ("tool", "function"):
-            results.append(f"messages[{index}]")
-        asks = asks or message.role == "user"
-    return Newest(replies[::-1], results[::-1], asks) if replies else None
+    return [
+        Reply(result.tool_call_id, result.text, f"messages[{place}].content")
+        for result, place in zip(conversation.results, conversation.places, strict=False)
+        if result.tool_call_id and result.tool_call_id.startswith(HUMAN)
+    ]
 
 
 def answer(form: HumanInputForm, reply: Reply) -> HumanInputAnswer:
@@ -213,6 +187,7 @@ def answer(form: HumanInputForm, reply: Reply) -> HumanInputAnswer:
     Raises:
         OpenAIError: 400 that names the choices and fields. It quotes nothing that the person said.
 
+    >>> from opendify.types import FormAction
     >>> form = HumanInputForm(actions=[FormAction(id="yes", title="Oh yes"), FormAction(id="no")])
     >>> answer(form, Reply("call_human_1", "oh YES", "messages[2].content")).action
     'yes'
@@ -329,9 +304,12 @@ def _files(field: FormInput, value: object, form: HumanInputForm, reply: Reply) 
     if limit is not None and len(given) > limit:
         raise _misfit(f"'{name}' takes at most {limit} files.", form, reply)
     found = [read_file(one, f"{reply.where}.{name}") for one in given]
-    # an address need not tell what is there
     only = next((kind for kind in KINDS if field.allowed_file_types == [kind]), None)
-    return [replace(one, type=only) if only and isinstance(one, Remote) else one for one in found]
+    return [
+        # an address need not tell what is there
+        replace(one, type=only) if only and isinstance(one, Remote) and one.type == "custom" else one
+        for one in found
+    ]
 
 
 _FILES = ("file", "file-list")
@@ -381,6 +359,18 @@ def refused(
             return unknown(reply, model)
         case _:
             return None
+
+
+def elsewhere(forms: Sequence[HumanInputForm]) -> OpenAIError:
+    """The run waits for what nobody can give here: forms that are delivered by e-mail alone, or no form."""
+    if not forms:
+        what = "The run has paused, and waits for something else than a person's answer."
+    else:
+        what = (
+            f"The run waits for the form '{forms[0].node_title}', which nobody can answer here, as its node "
+            "does not deliver it to the WebApp. Whoever makes the app can let it do so, too."
+        )
+    return OpenAIError(501, what, type="api_error", code="human_input_elsewhere", headers=DO_NOT_RETRY)
 
 
 def submitted(reply: Reply) -> OpenAIError:

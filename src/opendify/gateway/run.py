@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Sequence
 
 import structlog
 
-from opendify import APIConnectionError, APIStatusError, AsyncDify, AsyncStream, DifyError
+from opendify import (
+    APIConnectionError,
+    APIStatusError,
+    AsyncDify,
+    AsyncStream,
+    DifyError,
+    TruncatedStreamError,
+)
 from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.catalog import Model
+from opendify.gateway.errors import OpenAIError
+from opendify.gateway.forms import Submission
+from opendify.gateway.human import refused, submitted
 from opendify.gateway.reply import ClientGone, Reply
-from opendify.gateway.translate import CallKind, DifyCall
+from opendify.gateway.resumption import Resumption
+from opendify.gateway.translate import KINDS, CallKind, DifyCall
 from opendify.gateway.wire import Usage, total
 from opendify.types import (
     ChatEvent,
@@ -27,6 +40,9 @@ Events = (
     | AsyncStream[CompletionEvent, CompletionReply]
     | AsyncStream[WorkflowEvent, WorkflowReply]
 )
+
+LISTEN_SECONDS = 3.0
+"""How long Dify gets to tell how a paused run stands."""
 
 DRAIN_SECONDS = 1.0
 """How long Dify gets to close a stream whose answer is complete, so that its connection can serve again."""
@@ -54,6 +70,8 @@ class Run:
         self._kind: CallKind = "chat"
         self._stopped = False
         self._stream: Events | None = None
+        self._submissions: deque[Submission] = deque()
+        self._resumption: Resumption | None = None
 
     @property
     def usage(self) -> Usage | None:
@@ -98,6 +116,25 @@ class Run:
             self.begun = error.sent
             raise
 
+    async def resume(self, submissions: Sequence[Submission]) -> None:
+        """Go on with a run that waits for a person.
+
+        Args:
+            submissions: The answers to its forms, one after the other: each lets the run go on, to the next
+                pause.
+
+        Raises:
+            OpenAIError: If a form takes no answer any more, or not this one.
+            DifyError: If Dify can't be reached.
+            ClientGone: If nobody waits for the answer any more.
+        """
+        if self._reply.gone:
+            raise ClientGone
+        self._kind = KINDS[self._model.mode]
+        self._submissions = deque(submissions)
+        self.answer.go_on(told=submissions[0].form.told)
+        await self._submit(self._submissions.popleft())
+
     async def read(self, until: float | None = None) -> list[Delta] | None:
         """The next pieces of the answer, as one network read brings them.
 
@@ -120,8 +157,55 @@ class Run:
         except DifyError as error:
             self.answer.failure, deltas = error, []
         else:
-            deltas = self.answer.end() if payloads is None else self.answer.feed(payloads)
+            deltas = self.answer.end() if payloads is None else self._feed(payloads)
+            if self.answer.paused and self._submissions:
+                await self._submit_next()
         return deltas
+
+    def _feed(self, payloads: Sequence[bytes]) -> list[Delta]:
+        return self.answer.feed(self._resumption.take(payloads) if self._resumption else payloads)
+
+    async def _submit_next(self) -> None:
+        """The run has come to a pause, and there are more answers."""
+        self.answer.go_on(told=self.answer.told)
+        try:
+            await self._submit(self._submissions.popleft())
+        except (DifyError, OpenAIError) as error:
+            self.answer.failure = error
+
+    async def _submit(self, submission: Submission) -> None:
+        """Submit a form while the run is listened to, so that nothing of it is missed."""
+        if self._stream is not None:
+            await self._stream.aclose()
+        self._stream = await self._come_back(submission.form.run).__aenter__()
+        self._resumption = resumption = Resumption()
+        await self._listen(self._stream, resumption)
+        if resumption.over or (resumption.forms is not None and submission.form.form not in resumption.forms):
+            raise submitted(submission.reply)
+        answer = submission.answer
+        try:
+            # given up meanwhile, nobody would know whether the run goes on
+            with self._reply.undisturbed():
+                await self._model.client.human_input.submit(
+                    submission.form.token, action=answer.action, inputs=answer.inputs, user=self._user
+                )
+                self.begun = True
+        except APIStatusError as error:
+            raise refused(error, submission.reply, submission.asked, self._model.id) or error from None
+        if resumption.forms is None:
+            resumption.go()
+
+    async def _listen(self, stream: Events, resumption: Resumption) -> None:
+        """Wait until Dify has told that the run is paused: then it has begun to pass on what comes."""
+        try:
+            async with asyncio.timeout(LISTEN_SECONDS):
+                while resumption.forms is None and not resumption.over:
+                    payloads = await stream.read()
+                    if payloads is None:
+                        raise TruncatedStreamError("Dify's stream ended before it told how the run stands.")
+                    resumption.take(payloads)
+        except TimeoutError:
+            log.debug("no pause told", model=self._model.id)
 
     async def cut(self) -> None:
         """End the answer here, and hear Dify out.
@@ -143,7 +227,7 @@ class Run:
         if stream is None:
             return
         try:
-            while not (self.answer.task_id or self.answer.complete or self.answer.failure):
+            while self.begun and not (self.answer.task_id or self.answer.complete or self.answer.failure):
                 await self.read()
             if self.answer.complete:
                 await self._drain(stream)
@@ -152,6 +236,12 @@ class Run:
             await stream.aclose()
         if self.answer.task_id and not (self.answer.over or self._stopped):
             await self._stop(self.answer.task_id)
+
+    def _come_back(self, run: str) -> Events:
+        """The events of a run that waits: how far it is, and what comes when it goes on."""
+        client = self._model.client
+        events = client.chat.events if self._kind == "chat" else client.workflows.events
+        return events(run, user=self._user, include_state_snapshot=True, continue_on_pause=True, resume=False)
 
     def _open(self, client: AsyncDify, call: DifyCall) -> Events:
         match call.kind:
@@ -170,7 +260,12 @@ class Run:
                 return client.workflows.stream(inputs=call.inputs, files=call.files, user=self._user)
 
     async def _drain(self, stream: Events) -> None:
-        """Read what comes after the answer. Speech may go on for long; that is not waited for."""
+        """Read what comes after the answer. Speech may go on for long; that is not waited for.
+
+        A run that was come back to is left at once: its stream stays open for minutes after its end.
+        """
+        if self._resumption is not None:
+            return
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while await stream.read() is not None:
