@@ -71,7 +71,7 @@ def named(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def dify() -> Iterator[Simulator]:
-    with Simulator(pace=0) as simulator:
+    with Simulator(behaviour="1.16", pace=0) as simulator:
         yield simulator
 
 
