@@ -530,10 +530,11 @@ class CallParser:
         name = yield from tape.span(_IDENTIFIER)
         if not name:
             return False
+        separated = False
         while True:
             first = yield from tape.peek()
-            if first == "{":
-                yield from self._object(name)
+            if first == "{" or (separated and first in ('"', "'")):
+                yield from self._object(name, first)
                 return True
             if first == "(":
                 arguments = yield from self._parentheses(name.removesuffix(".call"))
@@ -548,6 +549,7 @@ class CallParser:
                 if bracket == "[CALL_ID]":
                     yield from tape.span(_CALL_ID)
                 if bracket in ("[ARGS]", "[CALL_ID]"):
+                    separated = True
                     continue
                 return False
             if first != "<":
@@ -555,6 +557,7 @@ class CallParser:
             start = tape.position
             mark = yield from self._tag()
             if mark and mark.role == "separator":
+                separated = True
                 if name == "function":
                     yield from tape.peek()
                     name = (yield from tape.span(_IDENTIFIER)) or name
@@ -565,13 +568,13 @@ class CallParser:
                 return True
             return False
 
-    def _object(self, name: str) -> Steps[None]:
-        """The arguments of a call whose name is known, as an object of their own."""
+    def _object(self, name: str, first: str) -> Steps[None]:
+        """The arguments of a call whose name is known: an object of their own, or a string with one in it."""
         tape = self._tape
         call = self._begin(name)
         start = tape.position
         try:
-            yield from canonical(tape, call.where, call.write)
+            yield from self._arguments(call, first)
         except Broken:
             call.complete(self._repaired((yield from self._broken(start))))
         self._end(call)
@@ -585,10 +588,10 @@ class CallParser:
         while True:
             start = tape.position
             first = yield from tape.peek()
-            if first == "{" and not keys:
+            if first and first in "{\"'" and not keys:
                 tape_start = tape.position
                 try:
-                    yield from canonical(tape, call.where, call.write)
+                    yield from self._arguments(call, first)
                 except Broken:
                     call.complete(self._repaired((yield from self._broken(tape_start))))
                 break
@@ -616,7 +619,7 @@ class CallParser:
 
     def _member(self, call: _Call, where: Place, *, exact: bool) -> Steps[None]:
         """An argument that is written as an element; goes out as it comes where only text is taken."""
-        if exact or where.types == _TEXT:
+        if where.types == _TEXT or (exact and where.takes("string")):
             call.write('"')
             yield from self._until_member_ends(lambda text: call.write(escaped(text)))
             call.write('"')
