@@ -30,6 +30,15 @@ APPS = (
     AppSpec("marked", "chat"),
     AppSpec("preset", "chat", form=(Field("name", required=True), Field("lang", required=True))),
     AppSpec("instructed", "chat", form=(Field("instructions", "paragraph"),), system="{{instructions}}"),
+    AppSpec("armed", "chat", name="armed", form=(Field("tools", "paragraph"),), system="{{tools}}"),
+    AppSpec(
+        "armed-flow",
+        "advanced-chat",
+        name="armed-flow",
+        form=(Field("tools", "paragraph"),),
+        graph=(Start(), LLM(system="{{#start.tools#}}"), Answer()),
+    ),
+    AppSpec("claude", "chat"),
     AppSpec("ears", "chat", upload_types=("image", "audio", "video", "document"), uploads=5),
     AppSpec("modest", "chat", shown={"system_parameters": {"image_file_size_limit": 1}}),
     AppSpec("boastful", "chat", shown={"system_parameters": {"image_file_size_limit": 100}}),
@@ -86,6 +95,10 @@ conversation_memory_mode = "0"
 [apps."memory 1"]
 key = "app-sim-told"
 conversation_memory_mode = "1"
+
+[apps."armed by Claude"]
+key = "app-sim-claude"
+tool_prompt = "invoke"
 
 [apps."memory 2"]
 key = "app-sim-marked"

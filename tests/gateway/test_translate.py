@@ -289,20 +289,15 @@ def test_an_app_that_takes_no_text_cannot_be_told_of_tools_and_says_so() -> None
 
 @pytest.mark.parametrize("told", [False, True])
 @pytest.mark.parametrize("conversation_id", [None, "c"])
+@pytest.mark.parametrize("mode", ["chat", "advanced-chat"])
 def test_an_input_for_tools_has_the_definitions_on_every_turn(
-    conversation_id: str | None, told: bool
+    mode: str, conversation_id: str | None, told: bool
 ) -> None:
-    made = call("advanced-chat", WITH_INPUT, tools=MUST, conversation_id=conversation_id, told=told)
+    made = call(mode, WITH_INPUT, tools=MUST, conversation_id=conversation_id, told=told)
     assert made.inputs == {"tools": DEFINED}
     assert "get_weather" not in made.query.replace(ASKED, "")
     assert ASKED in made.query
     assert made.lasting == {}
-
-
-def test_where_dify_keeps_the_first_inputs_changed_tools_are_told_in_the_query() -> None:
-    assert "TOOL_NAME" not in call("chat", WITH_INPUT, tools=TOOLS).query
-    assert "TOOL_NAME" not in call("chat", WITH_INPUT, tools=TOOLS, conversation_id="c", told=True).query
-    assert DEFINED in call("chat", WITH_INPUT, tools=TOOLS, conversation_id="c").query
 
 
 def test_a_workflows_input_for_tools_leaves_its_text_to_what_was_said() -> None:

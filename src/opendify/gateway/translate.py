@@ -38,9 +38,6 @@ SYSTEM_INPUTS = ("system", "system_prompt", "instructions")
 TOOLS_INPUT = "tools"
 """The input that takes the definitions of tools, if the app has it."""
 
-FRESH_INPUTS = frozenset({"advanced-chat", "completion", "workflow"})
-"""Modes in which each call's inputs count. In others a conversation keeps its first ones (Dify 1.12.1)."""
-
 
 @dataclass(frozen=True, slots=True)
 class DifyCall:
@@ -157,7 +154,7 @@ def to_dify(
         if TOOLS_INPUT in _text_names(form) and TOOLS_INPUT not in inputs:
             values[TOOLS_INPUT] = prompt.definitions(toolset, style, chinese=chinese)
             passing = frozenset({TOOLS_INPUT})
-            known = known or conversation_id is None or mode in FRESH_INPUTS
+            known = True  # Dify fills a turn's inputs into the prompt, whatever earlier ones were (1.12.1)
         asked = prompt.reminder(toolset, chinese=chinese)
         tools = asked if known else prompt.instructions(toolset, style, chinese=chinese)
         instructions = paragraphs(tools, answer_format)
