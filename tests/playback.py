@@ -250,6 +250,10 @@ def _steps(events: list[dict[str, Any]]) -> tuple[Step, ...]:
     for event in events:
         if event["event"] == "agent_thought" and event["tool"]:
             steps[event["id"]] = Step(event["tool"], event["tool_input"], event["observation"])
+        if event["event"] == "agent_log" and event["data"]["label"].startswith("CALL "):
+            given = event["data"]["data"].get("output", {})
+            if given:  # an agent node's; the one recorded is called without arguments
+                steps[event["data"]["id"]] = Step(given["tool_call_name"], "", given["tool_response"])
     return tuple(steps.values())
 
 

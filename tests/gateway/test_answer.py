@@ -90,6 +90,25 @@ def test_an_agents_steps_are_reasoning_each_told_once() -> None:
     assert reasoning == ""
 
 
+def test_the_tools_of_a_chatflow_are_reasoning_too() -> None:
+    def log(status: str, data: object) -> dict[str, object]:
+        return event("agent_log", data={"id": "log", "label": "…", "status": status, "data": data})
+
+    agent = [
+        log("success", {"output": "", "tool_input": [{"name": "clock", "args": {"zone": "UTC"}}]}),
+        log("start", {}),
+        log("success", {"output": {"tool_call_name": "clock", "tool_response": "noon"}}),
+        log("success", {"output": {"llm_response": "", "tool_responses": []}}),
+    ]
+    searched = node("Search", node_type="tool", inputs={"q": "noon"}, outputs={"text": "12 o'clock"})
+    stream = [STARTED, *agent, searched, *say("It is noon."), finished(), END]
+    _, content, reasoning = answer(*stream, mode="advanced-chat")
+    assert content == "It is noon."
+    assert reasoning == 'clock({"zone":"UTC"})\n→ noon\n\nSearch({"q":"noon"})\n→ 12 o\'clock\n\n'
+    _, _, reasoning = answer(*stream, mode="advanced-chat", agent_steps=False)
+    assert reasoning == ""
+
+
 def test_thinking_becomes_reasoning() -> None:
     _, content, reasoning = answer(*say("<th", "ink>hm", "</thi", "nk>\n\nYes"), END)
     assert (content, reasoning) == ("Yes", "hm")

@@ -11,7 +11,7 @@ from typing import Literal, cast
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from pydantic import TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 
 from opendify import APIStatusError, DifyError, MalformedStreamError, TruncatedStreamError
 from opendify._errors import refusal
@@ -263,7 +263,10 @@ class Answer:
             case dify.ReasoningChunkEvent():
                 self._told_apart.add(event.data.node_id)
                 self._reason(event.data.node_id, event.data.reasoning, out)
-            case dify.AgentLogEvent() | dify.IterationNextEvent() | dify.LoopNextEvent():
+            case dify.AgentLogEvent():
+                self._end_text(out)
+                self._logged_step(event.data, out)
+            case dify.IterationNextEvent() | dify.LoopNextEvent():
                 self._end_text(out)
             case dify.WorkflowStartedEvent():
                 self._workflow_open = True
@@ -359,6 +362,26 @@ class Answer:
             told = 2
         self._steps[event.id] = told
 
+    def _logged_step(self, log: dify.AgentLogData, out: list[Delta]) -> None:
+        """An Agent node of a chatflow logs what its model wants called, and later what each call gave."""
+        if not self._agent_steps or log.status != "success":
+            return
+        match log.data:
+            case {"tool_input": [*wanted]}:
+                for call in wanted:
+                    if isinstance(call, dict):
+                        self._reason("step", f"{call.get('name')}({_brief(call.get('args'))})\n", out)
+            case {"output": {"tool_call_name": _, "tool_response": given}}:
+                self._reason("step", f"→ {_brief(given)}\n\n", out)
+            case _:
+                pass  # the rounds around them
+
+    def _tool_node(self, title: str, data: dify.NodeFinishedData, out: list[Delta]) -> None:
+        """A tool that a workflow calls is told as an agent's is."""
+        outputs = data.outputs or {}
+        given = data.error or outputs.get("text") or outputs.get("json") or ""
+        self._reason("step", f"{title}({_brief(data.inputs)})\n→ {_brief(given)}\n\n", out)
+
     def _file(self, file: DifyFile, out: list[Delta]) -> None:
         """A file that the app made: a link in the text, unless the app has put it there itself."""
         address = file.url or file.remote_url
@@ -396,6 +419,8 @@ class Answer:
         self._completion_tokens += completion
         if event.data.status == "failed":
             self._failed_node = (title, event.data.error or "")
+        if event.data.node_type == "tool" and self._agent_steps:
+            self._tool_node(title, event.data, out)
         if self._workflow_nodes:
             self._reason("node", f"{title}: {event.data.status}\n", out)
 
@@ -503,6 +528,13 @@ def _address(resource: Mapping[str, object]) -> str | None:
             if isinstance(value, str) and value.startswith(("http://", "https://")):
                 return value
     return None
+
+
+def _brief(value: JsonValue) -> str:
+    """A tool's arguments, or what it gave: text as it is, nothing for nothing, else JSON."""
+    if isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode() if value else ""
 
 
 def _node_tokens(data: dify.NodeFinishedData) -> tuple[int, int]:

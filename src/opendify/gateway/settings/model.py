@@ -274,7 +274,8 @@ class Settings(BaseSettings):
         ),
     ] = "auto"
     agent_steps: Annotated[
-        bool, Setting("An agent's tool steps appear as `reasoning_content`.", "true or false", "Answers")
+        bool,
+        Setting("Tool calls of the app itself appear as `reasoning_content`.", "true or false", "Answers"),
     ] = True
     workflow_nodes: Annotated[
         bool, Setting("A workflow's nodes appear as `reasoning_content`.", "true or false", "Answers")
