@@ -349,9 +349,13 @@ def test_a_script_in_a_history_means_nothing_to_another_question() -> None:
     assert said.endswith("Current question: Hi”")
 
 
-def test_the_definitions_of_tools_are_not_repeated() -> None:
-    told = 'Call f by <tool_call>{"name": "f"}</tool_call>.\n\nWhat is new?'
-    assert _said(told) == "This is a simulated answer; no model was asked. You said: “What is new?”"
+@pytest.mark.parametrize(
+    "told",
+    ['Call f by <tool_call>{"name": "f"}</tool_call>.', 'Answer in JSON that fits {"type": "object"}.'],
+)
+def test_tools_and_schemas_are_not_repeated(told: str) -> None:
+    said = _said(f"{told}\n\nWhat is new?")
+    assert said == "This is a simulated answer; no model was asked. You said: “What is new?”"
 
 
 def test_the_form_that_a_correction_shows_is_not_repeated() -> None:

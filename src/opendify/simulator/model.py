@@ -204,7 +204,7 @@ def greeting(query: str) -> str:
     >>> greeting("What is Dify?")
     'This is a simulated answer; no model was asked. You said: “What is Dify?”'
     """
-    if asked_format(query):  # models don't repeat the definitions of tools that stand above the question
+    if asked_format(query) or '{"' in query:  # models don't repeat the tools and schemas above a question
         query = query.rstrip().rpartition("\n\n")[2].partition("\n")[0]
     if not query.strip():
         return "This is a simulated answer; no model was asked. You said nothing."
