@@ -139,6 +139,13 @@ def test_json_that_is_not_strict_streams_as_it_comes_and_can_no_more_be_correcte
     assert (fault.kind, reader.correctable) == ("json", False)
 
 
+def test_json_that_left_as_it_came_does_not_leave_once_more() -> None:
+    reader = expected(response_format=ResponseFormat("json_object"), streaming=True)
+    assert read(reader, '{"age": ', "3}") == [("text", '{"age": 3}')]
+    assert reader.judge(answer()) is None
+    assert reader.rest() == ""
+
+
 def test_an_answer_that_calls_need_be_no_json() -> None:
     reader = expected(tools(), AGE)
     assert read(reader, "Let me see.\n", CALL) == CALLED

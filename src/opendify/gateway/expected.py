@@ -108,7 +108,8 @@ class Expected:
             text = workflow_json(answer.outputs or {}, text, self._format)
         elif self._holds_json:
             text = extract(text, self._format)
-        self._held = [text]
+        if self._holds_json:
+            self._held = [text]
         what = fault(self._format, text)
         return None if what is None else Fault("json", what=what)
 
