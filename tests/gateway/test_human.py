@@ -1,7 +1,9 @@
 """Forms as calls of `human_input`, and what people may answer them with. No server."""
 
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from opendify.gateway.calls import HUMAN
 from opendify.gateway.conversation import read
 from opendify.gateway.errors import OpenAIError
 from opendify.gateway.human import (
+    FUNCTION,
     Reply,
     answer,
     arguments,
@@ -24,6 +27,7 @@ from opendify.gateway.human import (
     submitted,
     unknown,
 )
+from opendify.gateway.schemas import fault
 from opendify.gateway.tools.definitions import Tool, Toolset
 from opendify.gateway.wire import FunctionCall, Message, ToolCall
 from opendify.types import FormAction, FormInput, FormSource, HumanInputForm
@@ -109,6 +113,17 @@ def test_the_arguments_of_a_call_tell_the_whole_form_but_its_token() -> None:
             "inputs": {"remark": "Fine.", "tone": "kind", "pic": "https://…", "papers": ["https://…"]},
         },
     }
+
+
+def test_the_function_that_the_documents_let_clients_define_takes_these_arguments() -> None:
+    page = (Path(__file__).parents[2] / "docs/people-in-the-loop.md").read_text("utf-8")
+    shown = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", page, re.M | re.S)]
+    (definition,) = [block["function"] for block in shown if "function" in block]
+    asked = form(REMARK, TONE, PICTURE, PAPERS, resolved_default_values={"remark": "Fine."})
+    assert definition["name"] == FUNCTION
+    for told in (json.loads(arguments(asked)), *(block for block in shown if "question" in block)):
+        assert fault(definition["parameters"], told) is None
+        assert told.keys() == definition["parameters"]["properties"].keys()
 
 
 def test_a_default_of_the_form_itself_is_told_and_taken_where_dify_resolved_none() -> None:

@@ -1,5 +1,6 @@
 """Runs that wait for a person: asked as a call of `human_input`, answered by the next request."""
 
+import asyncio
 import json
 import socket
 from base64 import b64encode
@@ -44,6 +45,7 @@ from .clients import Answer as GatewaysAnswer
 REVIEW, APPROVAL = "Simulated Workflow With A Form", "Simulated Chatflow With A Form"
 TEXT = (Field("text", "paragraph", required=True),)
 OK = (UserAction("ok", "All right"),)
+LOOK = {"type": "function", "function": {"name": "look"}}
 
 
 def chatflow(nickname: str, *nodes: Any) -> AppSpec:
@@ -150,22 +152,6 @@ def openai(gateway: Gateway) -> Iterator[OpenAI]:
         yield client
 
 
-def calls_of(answer: GatewaysAnswer) -> list[dict[str, Any]]:
-    """The calls of an answer, put together as a client does."""
-    if answer.completion is not None:
-        made = answer.completion.choices[0].message.tool_calls or []
-        return [call.model_dump() for call in made]
-    calls: list[dict[str, Any]] = []
-    for chunk in answer.chunks:
-        for call in (chunk.choices[0].delta.tool_calls or []) if chunk.choices else []:
-            if call.id:
-                assert call.index == len(calls)
-                function = {"name": call.function.name if call.function else "", "arguments": ""}
-                calls.append({"id": call.id, "type": call.type, "function": function})
-            calls[call.index]["function"]["arguments"] += (call.function and call.function.arguments) or ""
-    return calls
-
-
 @dataclass
 class Talk:
     """A client that keeps its history, as all do."""
@@ -206,7 +192,7 @@ class Talk:
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        return calls_of(self.answer)
+        return list(self.answer.tool_calls)
 
     @property
     def form(self) -> dict[str, Any]:
@@ -224,6 +210,14 @@ def talk(way: Ask, openai: OpenAI, user: str) -> Any:
         return Talk(way, model, user, more.pop("client", openai), more)
 
     return begin
+
+
+def token_of(dify: Simulator, asked: GatewaysAnswer) -> str:
+    """The token of the form that the chatflow with approval has just asked for."""
+    with Dify(dify.keys["approval"], base_url=dify.base_url) as client:
+        conversation_id, user = asked.dify["conversation_id"], dify.counts().requests[-1].user
+        (message,) = client.messages.list(conversation_id=conversation_id, user=user)
+        return str(message.extra_contents[0]["form_definition"]["form_token"])
 
 
 # Asked and answered
@@ -378,11 +372,8 @@ def test_a_file_that_the_form_does_not_take_is_refused_and_the_form_stays_open(t
 
 
 def test_the_client_may_declare_the_function_and_other_tools(talk: Any) -> None:
-    tools = [
-        {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
-        for name in ("human_input", "look")
-    ]
-    for given in (tools, tools[:1]):
+    declared = {"type": "function", "function": {"name": "human_input"}}
+    for given in ([declared, LOOK], [declared]):
         approval = talk(APPROVAL, tools=given)
         assert approval.say("[[reply:Dear Bob]]").content == "Dear Bob"
         assert approval.reply({"action": "send", "remark": "Go."}).content == "\nSent. Go."
@@ -392,6 +383,85 @@ def test_the_model_of_a_waiting_app_never_hears_of_the_function(dify: Simulator,
     tool = {"type": "function", "function": {"name": "human_input", "description": "Ask a person."}}
     talk(REVIEW, tools=[tool]).say("Hi")
     assert dify.counts().requests[-1].inputs == {"text": "Hi"}
+
+
+def test_a_client_of_functions_is_asked_with_a_tool_call_that_has_an_id(talk: Any) -> None:
+    approval = talk(APPROVAL, functions=[{"name": "look"}])
+    asked = approval.say("[[reply:Dear Bob]]")
+    assert (asked.finish_reason, asked.function_call) == ("tool_calls", None)
+    assert approval.reply({"action": "send", "remark": "Go."}).content == "\nSent. Go."
+
+
+def test_a_client_that_wants_one_call_at_a_time_gets_one_form_at_a_time(talk: Any) -> None:
+    both = talk("Simulated Both", tools=[LOOK], parallel_tool_calls=False)
+    both.say("Go")
+    assert both.form["title"] == "Who"
+    both.reply({"action": "approve", "name": "Ada"})
+    assert both.form["title"] == "Where"
+    assert both.reply({"action": "approve", "place": "Rome"}).content == "Ada\nRome"
+
+
+def test_a_pause_is_no_missing_call_and_loses_no_text(talk: Any) -> None:
+    approval = talk(APPROVAL, tools=[LOOK], tool_choice="required")
+    assert approval.say("[[reply:Dear Bob]]").content == "Dear Bob"
+    assert approval.form["title"] == "Approval"
+    approval.more["tool_choice"] = "auto"
+    assert approval.reply({"action": "send", "remark": "Go."}).content == "\nSent. Go."
+
+
+def test_a_pause_is_no_answer_without_json_and_what_comes_after_it_is_not_asked_for_anew(
+    dify: Simulator, talk: Any
+) -> None:
+    review = talk(REVIEW, response_format={"type": "json_object"})
+    review.say("[[reply:A draft]]")
+    done = review.reply({"action": "approve", "remark": "Nice.", "tone": "kind"})
+    assert done.json == {"result": "Approved: A draft (Nice.)"}
+    steps = talk("Simulated Steps", response_format={"type": "json_object"})
+    steps.say("Go")
+    steps.reply("Ada")
+    calls = dify.counts().calls["POST /chat-messages"]
+    with pytest.raises(APIError) as caught:
+        steps.reply("ok")
+    assert caught.value.code == "invalid_structured_output"
+    assert dify.counts().calls["POST /chat-messages"] == calls
+
+
+def test_nothing_is_said_twice_by_a_dify_that_keeps_its_events(way: Ask, user: str) -> None:
+    with (
+        Simulator(APPS, behaviour="1.16", pace=0, naming_delay=0, event_log=True) as dify,
+        in_front_of(dify) as gateway,
+        OpenAI(base_url=gateway.base_url, api_key=ADA, max_retries=0) as client,
+    ):
+        steps = Talk(way, "Simulated Steps", user, client)
+        said = [steps.say("Go").content, steps.reply("Ada").content, steps.reply("ok").content]
+        assert said == ["One. ", "Two for Ada. ", "Three."]
+        both = Talk(way, "Simulated Both", user, client)
+        both.say("Go")
+        results = [
+            both.result({"action": "approve", **more}, call["id"])
+            for call, more in zip(both.calls, ({"name": "Ada"}, {"place": "Rome"}), strict=True)
+        ]
+        assert both.send(*results).content == "Ada\nRome"
+
+
+async def test_of_two_answers_at_once_one_is_taken(gateway: Gateway, user: str) -> None:
+    async with AsyncOpenAI(base_url=gateway.base_url, api_key=ADA, max_retries=0) as client:
+        create = client.chat.completions.create
+        messages: list[Any] = [{"role": "user", "content": "[[reply:Dear Bob]]"}]
+        asked = (await create(model=APPROVAL, messages=messages, user=user)).choices[0].message
+        call = (asked.tool_calls or [])[0]
+
+        async def reply(action: str) -> str:
+            said = json.dumps({"action": action, "remark": "Go."})
+            result: Any = {"role": "tool", "tool_call_id": call.id, "content": said}
+            try:
+                done = await create(model=APPROVAL, messages=[*messages, asked, result], user=user)
+            except ConflictError as error:
+                return str(error.code)
+            return done.choices[0].message.content or ""
+
+        said = await asyncio.gather(*(reply(action) for action in ("send", "send", "send")))
+    assert sorted(said) == ["\nSent. Go.", "human_input_submitted", "human_input_submitted"]
 
 
 # What is refused, and what then
@@ -436,11 +506,7 @@ def test_a_form_that_was_submitted_elsewhere_says_so(dify: Simulator, talk: Any)
     approval = talk(APPROVAL)
     asked = approval.say("[[reply:Dear Bob]]")
     with Dify(dify.keys["approval"], base_url=dify.base_url, user="somebody") as client:
-        (message,) = client.messages.list(
-            conversation_id=asked.dify["conversation_id"], user=dify.counts().requests[-1].user
-        )
-        token = message.extra_contents[0]["form_definition"]["form_token"]
-        client.human_input.submit(token, action="discard", inputs={"remark": "No."})
+        client.human_input.submit(token_of(dify, asked), action="discard", inputs={"remark": "No."})
     error = approval.refused({"action": "send", "remark": "Go."})
     assert (error.status_code, error.code) == (409, "human_input_submitted")
 
@@ -513,13 +579,23 @@ def test_a_form_is_answered_for_one_choice_alone(talk: Any) -> None:
     assert review.refused({"action": "approve", "tone": "kind"}).param == "n"
 
 
-def test_neither_log_nor_error_tells_the_token_or_what_was_said(gateway: Gateway, talk: Any) -> None:
-    review = talk(REVIEW)
-    review.say("[[reply:A draft]]")
-    error = review.refused({"action": "hush-hush", "remark": "hush-hush", "tone": "hush-hush"})
-    assert "hush-hush" not in error.message
-    review.reply({"action": "approve", "remark": "hush-hush", "tone": "kind"})
-    assert "hush-hush" not in json.dumps(gateway.lines)
+def test_neither_answer_nor_log_nor_error_tells_the_token_or_what_the_person_said(
+    dify: Simulator, talk: Any, tmp_path: Path
+) -> None:
+    approval = talk(APPROVAL)
+    with in_front_of(dify, tmp_path, LOG_LEVEL="debug") as gateway:
+        approval.client = OpenAI(base_url=gateway.base_url, api_key=ADA, max_retries=0)
+        asked = approval.say("[[reply:Dear Bob]]")
+        token = token_of(dify, asked)
+        error = approval.refused({"action": "hush-hush", "remark": "hush-hush"})
+        done = approval.reply({"action": "send", "remark": "hush-hush"})
+    told = f"{asked} {error.response.text} {done}"
+    assert token not in told
+    assert "hush-hush" not in error.response.text
+    logged = json.dumps(gateway.lines)
+    assert "Simulated Chatflow With A Form" in logged
+    assert token not in logged
+    assert "hush-hush" not in logged
 
 
 # When the client goes

@@ -180,7 +180,7 @@ class Run:
         self._stream = await self._come_back(submission.form.run).__aenter__()
         self._resumption = resumption = Resumption()
         await self._listen(self._stream, resumption)
-        if resumption.over or (resumption.forms is not None and submission.form.form not in resumption.forms):
+        if resumption.over or (resumption.forms and submission.form.form not in resumption.forms):
             raise submitted(submission.reply)
         answer = submission.answer
         try:
