@@ -1,11 +1,12 @@
 """Calling tools: what a client gives, gets, and sends back, in front of models that only speak text."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openai import APIError, APIStatusError, APITimeoutError, BadRequestError, OpenAI
+from openai import APIError, APIStatusError, APITimeoutError, AsyncOpenAI, BadRequestError, OpenAI
 
 from opendify.gateway.zero_width import strip
 from opendify.simulator import AppSpec, Field, Simulator
@@ -396,6 +397,82 @@ def test_results_in_json_arrive_as_they_are(ask: Ask) -> None:
     first = ask("Simulated Chat", turns, tools=TOOLS)
     answer = ask("Simulated Chat", with_results(turns, first, '{"c": [21, null], "雨": true}'), tools=TOOLS)
     assert answer.content == 'The tool get_weather said: {"c": [21, null], "雨": true}'
+
+
+SPELLINGS: dict[str, Any] = {
+    "content is missing": {},
+    "content is empty": {"content": ""},
+    "reasoning goes back": {"content": None, "reasoning_content": "Hm."},
+    "other spaces": {"content": None, "arguments": '{ "days" : 3.0,\n "city":"\\u004fslo" }'},
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_call_is_known_again_however_its_client_writes_it(ask: Ask, asked: Asked, spelling: str) -> None:
+    first = ask("Simulated Chat", CALL, tools=TOOLS)
+    (call,) = first.tool_calls
+    changed = dict(SPELLINGS[spelling])
+    arguments = changed.pop("arguments", call["function"]["arguments"])
+    called = {**call, "function": {"name": "get_weather", "arguments": arguments}}
+    turns = [
+        user_turn(CALL),
+        {"role": "assistant", "tool_calls": [called], **changed},
+        {"role": "tool", "tool_call_id": call["id"], "content": "21"},
+    ]
+    assert ask("Simulated Chat", turns, tools=TOOLS).content == "The tool get_weather said: 21"
+    assert asked().conversation_id == first.dify["conversation_id"]
+
+
+RESULTS: dict[str, tuple[Any, str]] = {
+    "nothing": ("", ""),
+    "parts": ([{"type": "text", "text": "21"}, {"type": "text", "text": "degrees"}], "21\ndegrees"),
+    "what looks like a call": ("<tool_call> {", "<tool_call> {"),
+    "lines": ("one\n\ntwo", "one\n\ntwo"),
+}
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_a_result_is_any_text(ask: Ask, kind: str) -> None:
+    result, heard = RESULTS[kind]
+    turns = [user_turn(f"{CALL} [[then]] [[history]]")]
+    first = ask("Simulated Chat", turns, tools=TOOLS)
+    seen = ask("Simulated Chat", with_results(turns, first, result)).json[-1]["content"]
+    told = json.loads(seen.removeprefix("<tool_response>").removesuffix("</tool_response>"))
+    assert told == {"name": "get_weather", "content": heard}
+
+
+def test_a_client_may_send_its_results_twice(ask: Ask, asked: Asked) -> None:
+    """As when it asks for another answer: that one comes from a new conversation, which is told all."""
+    turns = [user_turn(SCRIPT)]
+    first = ask("Simulated Chat", turns, tools=TOOLS)
+    turns = with_results(turns, first, "21 degrees", "noon")
+    answers = [ask("Simulated Chat", turns, tools=TOOLS) for _ in range(2)]
+    assert [answer.calls for answer in answers] == [[("get_time", {})]] * 2
+    assert len({answer.dify["conversation_id"] for answer in (first, *answers)}) == 2
+
+
+def test_a_client_may_answer_only_some_of_the_calls(ask: Ask) -> None:
+    turns = [user_turn(f"{CALL} [[call:get_time]]")]
+    first = ask("Simulated Chat", turns, tools=TOOLS)
+    some = with_results(turns, first, "21 degrees", "noon")[:-1]
+    assert ask("Simulated Chat", some, tools=TOOLS).content == "The tool get_weather said: 21 degrees"
+
+
+async def test_many_agents_at_once_get_their_own_results(openai_async: AsyncOpenAI) -> None:
+    async def agent(number: int) -> str:
+        turns: Any = [user_turn(f'[[call:get_weather:{{"city": "City {number}", "days": {number}}}]]')]
+        create = openai_async.chat.completions.create
+        first = await create(model="Simulated Chat", messages=turns, tools=TOOLS, user=f"agent-{number}")
+        (call,) = first.choices[0].message.tool_calls or []
+        turns += [
+            first.choices[0].message,
+            {"role": "tool", "tool_call_id": call.id, "content": f"{number}°"},
+        ]
+        second = await create(model="Simulated Chat", messages=turns, tools=TOOLS, user=f"agent-{number}")
+        return second.choices[0].message.content or ""
+
+    answers = await asyncio.gather(*(agent(number) for number in range(30)))
+    assert answers == [f"The tool get_weather said: {number}°" for number in range(30)]
 
 
 def test_a_result_that_belongs_to_no_call_is_refused(ask: Ask) -> None:
