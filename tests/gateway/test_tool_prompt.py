@@ -13,6 +13,7 @@ from opendify.gateway.errors import OpenAIError
 from opendify.gateway.settings import ToolPrompt
 from opendify.gateway.tools.compact import compact
 from opendify.gateway.tools.definitions import Tool, Toolset
+from opendify.gateway.tools.parser import CallParser
 from opendify.gateway.tools.prompt import (
     STYLES,
     Mistake,
@@ -31,7 +32,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 CITY = {
     "type": "object",
-    "properties": {"city": {"type": "string"}, "unit": {"enum": ["C", "F"]}},
+    "properties": {"city": {"type": "string"}, "days": {"type": "array", "items": {"enum": [1, 2]}}},
     "required": ["city"],
     "additionalProperties": False,
 }
@@ -326,6 +327,17 @@ NOON = ToolCall("call_2", FunctionCall("clock", ""))
 )
 def test_earlier_calls_are_written_as_the_model_would_have(style: ToolPrompt, written: str) -> None:
     assert calls([ROME, NOON], style) == written
+
+
+@pytest.mark.parametrize("style", ALL_STYLES)
+def test_a_call_in_the_form_that_was_shown_is_understood(style: ToolPrompt) -> None:
+    parser = CallParser(toolset(WEATHER, CLOCK))
+    pieces = [*parser.feed(f"Let me see.\n{calls([ROME, NOON], style)}"), *parser.flush()]
+    assert [text for kind, text in pieces if kind == "call"] == ["get_weather", "clock"]
+    arguments = "".join(text for kind, text in pieces if kind == "arguments")
+    assert arguments == '{"city":"Rome","days":[1]}{}'
+    assert [text for kind, text in pieces if kind == "text"] == ["Let me see."]
+    assert [text for kind, text in pieces if kind == "end"] == ["", ""]
 
 
 @pytest.mark.parametrize("arguments", ["no JSON", "[1]", '"text"', "{"])
