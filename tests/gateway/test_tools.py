@@ -551,6 +551,7 @@ def test_the_calls_of_an_agent_in_a_chatflow_are_none_of_the_clients(
     _, client = special
     answer = way(client, "Agent In A Chatflow", CALL, tools=TOOLS, user=user)
     assert (answer.content, answer.calls, answer.finish_reason) == ("", CALLED, "tool_calls")
+    assert "current_time" in answer.reasoning
 
 
 def test_an_agent_calls_its_own_tools_and_the_clients(ask: Ask) -> None:
