@@ -22,6 +22,7 @@ from opendify.gateway.human import (
     answer,
     arguments,
     for_the_model,
+    in_words,
     refused,
     replies,
     submitted,
@@ -289,6 +290,41 @@ def test_only_results_after_the_last_assistants_turn_answer_forms() -> None:
     ]
     assert found(tool("x", "call_1"), tool("one")) == [("one", "messages[3].content")]
     assert found(tool("one"), ASKED) == [("one", "messages[2].content")]
+
+
+def test_a_model_is_told_in_words_what_a_person_was_asked_and_said() -> None:
+    asked = ToolCall(f"{HUMAN}1", FunctionCall("human_input", '{"question": "Send it?"}'))
+    look = ToolCall("call_1", FunctionCall("look"))
+    messages = [
+        ASKED,
+        Message("assistant", None, tool_calls=[asked, look]),
+        tool("send"),
+        tool("I see.", "call_1"),
+        Message("user", "And now?"),
+    ]
+    chat = in_words(read(messages))
+    assert [(message.role, message.text) for message in chat.history] == [
+        ("user", "Go"),
+        ("assistant", "Send it?"),
+        ("person", "send"),
+    ]
+    assert chat.history[1].tool_calls == [look]
+    assert ([result.text for result in chat.results], chat.asks) == (["I see."], "And now?")
+    assert list(chat.places) == [3, 4]
+    later = in_words(read([*messages[:4], LATER, ASKED]))
+    assert [message.role for message in later.history] == ["user", "assistant", "person", "tool", "assistant"]
+
+
+def test_a_conversation_without_forms_stays_as_it_is() -> None:
+    chat = read([ASKED, LATER, ASKED])
+    assert in_words(chat) is chat
+
+
+@pytest.mark.parametrize("told", ["", "[]", '{"question": 1}', "{"])
+def test_arguments_that_a_client_has_changed_ask_nothing(told: str) -> None:
+    call = ToolCall(f"{HUMAN}1", FunctionCall("human_input", told))
+    chat = in_words(read([ASKED, Message("assistant", "Well?", tool_calls=[call]), tool(), ASKED]))
+    assert [message.text for message in chat.history] == ["Go", "Well?", "approve"]
 
 
 # The tool that clients define

@@ -647,7 +647,8 @@ def test_the_conversation_goes_on_afterwards_as_its_memory_has_it(talk: Any, mod
             assert "Dear Bob" not in seen
         case "Approval 1":
             assert not same
-            assert "Dear Bob" in seen
+            assert "Shall I send this? Dear Bob" in seen
+            assert "human_input" not in seen
         case _:
             assert same
             assert json.loads(seen)[-2] == {"role": "assistant", "content": "Dear Bob\nSent. Go."}

@@ -34,7 +34,7 @@ from opendify.gateway.errors import OpenAIError, from_dify, invalid, unauthorize
 from opendify.gateway.expected import Expected
 from opendify.gateway.faults import Fault, refusal
 from opendify.gateway.forms import Forms, Submission
-from opendify.gateway.human import arguments, for_the_model
+from opendify.gateway.human import arguments, for_the_model, in_words
 from opendify.gateway.memory import Memory, Owner, Thread
 from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, request_id
 from opendify.gateway.run import Run
@@ -361,7 +361,7 @@ class Completions:
 
     async def _prepare(self, asking: Asking, thread: Thread, large: bool) -> Prepared:
         """The call to Dify, its files uploaded."""
-        model, conversation, owner = asking.model, asking.conversation, asking.owner
+        model, conversation, owner = asking.model, in_words(asking.conversation), asking.owner
         conversation_id = thread.conversation_id
         toolset = asking.request.toolset
         past = None if conversation_id else background(conversation, model.mode, toolset, thread.history)

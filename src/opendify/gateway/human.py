@@ -21,6 +21,7 @@ from opendify.gateway.calls import HUMAN
 from opendify.gateway.conversation import Conversation
 from opendify.gateway.errors import DO_NOT_RETRY, OpenAIError, invalid
 from opendify.gateway.tools.definitions import Toolset
+from opendify.gateway.wire import Message, ToolCall
 from opendify.types import FormInput, HumanInputAnswer, HumanInputForm
 
 FUNCTION = "human_input"
@@ -157,6 +158,60 @@ def for_the_model(toolset: Toolset | None, mode: str) -> Toolset | None:
     return replace(toolset, tools=tools, allowed=toolset.allowed - {FUNCTION}) if tools else None
 
 
+def in_words(conversation: Conversation) -> Conversation:
+    """The same as a model is told of it: forms were asked, and answered by a person, but not by its calls.
+
+    >>> from opendify.gateway.conversation import read
+    >>> from opendify.gateway.wire import FunctionCall
+    >>> call = ToolCall("call_human_1", FunctionCall("human_input", '{"question": "Send it?"}'))
+    >>> chat = read([Message("user", "Hi"), Message("assistant", "Dear Bob", tool_calls=[call]),
+    ...              Message("tool", "send", tool_call_id="call_human_1"), Message("user", "And now?")])
+    >>> [(message.role, message.text) for message in in_words(chat).history]
+    [('user', 'Hi'), ('assistant', 'Dear Bob\n\nSend it?'), ('person', 'send')]
+    """
+    said = [*conversation.history, *conversation.results]
+    if not any(_is_answer(message) or any(map(_asks, message.tool_calls or ())) for message in said):
+        return conversation
+    places = dict(zip(map(id, conversation.new), conversation.places, strict=True))
+    results = [result for result in conversation.results if not _is_answer(result)]
+    answers = [_spoken(result) for result in conversation.results if _is_answer(result)]
+    left = replace(
+        conversation,
+        history=[*map(_spoken, conversation.history), *answers],
+        results=results,
+    )
+    return replace(left, places=[places[id(message)] for message in left.new])
+
+
+def _is_answer(message: Message) -> bool:
+    return message.tool_call_id is not None and message.tool_call_id.startswith(HUMAN)
+
+
+def _asks(call: ToolCall) -> bool:
+    return call.id.startswith(HUMAN)
+
+
+def _spoken(message: Message) -> Message:
+    if _is_answer(message):
+        return Message("person", message.text)
+    calls = message.tool_calls or []
+    questions = [_question(call.function.arguments) for call in calls if _asks(call)]
+    if not questions:
+        return message
+    text = "\n\n".join(filter(None, [message.text, *questions]))
+    return Message(message.role, text, tool_calls=[call for call in calls if not _asks(call)] or None)
+
+
+def _question(told: str) -> str:
+    """What a call asked; empty if a client has changed its arguments to something else."""
+    try:
+        asked: object = from_json(told)
+    except ValueError:
+        return ""
+    question = cast("dict[str, object]", asked).get("question") if isinstance(asked, dict) else None
+    return question if isinstance(question, str) else ""
+
+
 # ── In ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -164,7 +219,7 @@ def replies(conversation: Conversation) -> Sequence[Reply]:
     """The answers to forms among what a request says newly.
 
     >>> from opendify.gateway.conversation import read
-    >>> from opendify.gateway.wire import FunctionCall, Message, ToolCall
+    >>> from opendify.gateway.wire import FunctionCall
     >>> call = ToolCall("call_human_1", FunctionCall("human_input"))
     >>> replies(read([Message("user", "Hi"), Message("assistant", tool_calls=[call]),
     ...               Message("tool", "approve", tool_call_id="call_human_1")]))
@@ -173,7 +228,7 @@ def replies(conversation: Conversation) -> Sequence[Reply]:
     return [
         Reply(result.tool_call_id, result.text, f"messages[{place}].content")
         for result, place in zip(conversation.results, conversation.places, strict=False)
-        if result.tool_call_id and result.tool_call_id.startswith(HUMAN)
+        if result.tool_call_id and _is_answer(result)
     ]
 
 
