@@ -22,26 +22,22 @@ from uuid import uuid4
 import structlog
 
 from opendify import APIStatusError, AuthenticationError, BadRequestError, DifyError, NotFoundError
-from opendify.gateway import structured
 from opendify.gateway.access import Access, Client, Denied, identity
 from opendify.gateway.admission import Admission
-from opendify.gateway.answer import Answer
+from opendify.gateway.asking import Asking
 from opendify.gateway.attachments import Attachment, Inline, collect, limits
 from opendify.gateway.catalog import Catalog, Model
-from opendify.gateway.channel import Channel
-from opendify.gateway.conversation import Conversation, in_chinese, read
+from opendify.gateway.choice import Choice, Head
+from opendify.gateway.conversation import read
 from opendify.gateway.errors import OpenAIError, from_dify, invalid, unauthorized
-from opendify.gateway.expected import Expected
-from opendify.gateway.faults import Fault, refusal
 from opendify.gateway.forms import Forms, Submission
 from opendify.gateway.human import arguments, for_the_model, in_words
 from opendify.gateway.memory import Memory, Owner, Thread
 from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, request_id
-from opendify.gateway.run import Run
 from opendify.gateway.tools import prompt
-from opendify.gateway.translate import KINDS, DifyCall, background, corrected, to_dify
+from opendify.gateway.translate import KINDS, DifyCall, background, to_dify
 from opendify.gateway.uploads import Uploads
-from opendify.gateway.wire import DONE, ChatRequest, Usage, completion, parse, total
+from opendify.gateway.wire import DONE, Usage, completion, parse, total
 from opendify.types import InputFile
 
 LARGE_BODY = 128 * 1024
@@ -82,37 +78,6 @@ class Record:
     stream: bool = False
     error: str | None = None
     usage: Usage | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """One request, understood."""
-
-    request: ChatRequest
-    conversation: Conversation
-    model: Model
-    owner: Owner
-    headers: Mapping[str, str]
-
-
-@dataclass(slots=True)
-class Head:
-    """What all choices of an answer, and all chunks of a stream, have in common.
-
-    Attributes:
-        model: The name that the client asked for.
-        created: When the first choice began, in epoch seconds; None before that.
-    """
-
-    id: str
-    model: str
-    created: int | None = None
-
-    def since(self, answer: Answer) -> int:
-        """When it began; decided by the answer that is first to ask."""
-        if self.created is None:
-            self.created = answer.created or int(time.time())
-        return self.created
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +233,7 @@ class Completions:
         """Run the app, once for each choice, pass on what comes, and remember it."""
         request, model = asking.request, asking.model
         head = Head(f"chatcmpl-{uuid4().hex}", request.model)
-        runs = [Run(model, asking.owner.identity, reply) for _ in range(request.n)]
-        channels = [_channel(index, asking) for index in range(request.n)]
+        choices = [Choice(index, asking, reply) for index in range(request.n)]
         thread, held = Thread(), True
         prepared: Prepared | None = None
         try:
@@ -277,21 +241,21 @@ class Completions:
             with reply.undisturbed():
                 thread = await self._recall(asking)
             if submissions:
-                await runs[0].resume(submissions)
+                await choices[0].run.resume(submissions)
             else:
-                prepared, thread = await self._begin(asking, thread, runs, large)
-            streams = zip(runs, channels, strict=True)
-            await _all([_follow(run, channel, prepared, asking, head, reply) for run, channel in streams])
+                prepared, thread = await self._begin(asking, thread, choices, large)
+            call = prepared.call if prepared else None
+            await _all([choice.follow(head, call) for choice in choices])
             if reply.gone:
                 raise ClientGone
-            last = await self._remember(asking, thread, prepared, runs, channels)
+            last = await self._remember(asking, thread, prepared, choices)
             with (
                 reply.undisturbed()
             ):  # the client's next question may come as soon as it sees the end of this
                 held = False
                 await self._memory.release(thread, begun=True)
-            record.usage = total(run.usage for run in runs)
-            await _finish(head, asking, prepared, runs, channels, last, record.usage, reply)
+            record.usage = total(choice.run.usage for choice in choices)
+            await _finish(head, asking, prepared, choices, last, record.usage, reply)
         except DifyError as error:
             _tell_operator(error, model, record)
             await _refuse(from_dify(error, model.id), reply, record)
@@ -300,9 +264,9 @@ class Completions:
         finally:
             # the client has its answer by now: a Dify that fails may also be slow to hear that it must stop,
             # and before it has stopped nobody goes on in the conversation
-            await _all([run.close() for run in runs])
+            await _all([choice.run.close() for choice in choices])
             if held:
-                await self._memory.release(thread, begun=runs[0].begun)
+                await self._memory.release(thread, begun=choices[0].run.begun)
 
     async def _answered(self, asking: Asking) -> Sequence[Submission]:
         """The forms that this request answers: then a run goes on, and no new one begins."""
@@ -327,7 +291,7 @@ class Completions:
         )
 
     async def _begin(
-        self, asking: Asking, thread: Thread, runs: Sequence[Run], large: bool
+        self, asking: Asking, thread: Thread, choices: Sequence[Choice], large: bool
     ) -> tuple[Prepared, Thread]:
         """Ask Dify, for all choices at once; and once more where what was remembered is no longer there.
 
@@ -336,7 +300,7 @@ class Completions:
         prepared = await self._prepare(asking, thread, large)
         conversation_id = prepared.call.conversation_id
         try:
-            await _all([run.begin(prepared.call) for run in runs])
+            await _all([choice.run.begin(prepared.call) for choice in choices])
         except NotFoundError:
             if conversation_id is None:
                 raise
@@ -356,7 +320,7 @@ class Completions:
         else:
             return prepared, thread
         prepared = await self._prepare(asking, thread, large)
-        await _all([run.begin(prepared.call) for run in runs if not run.begun])
+        await _all([choice.run.begin(prepared.call) for choice in choices if not choice.run.begun])
         return prepared, thread
 
     async def _prepare(self, asking: Asking, thread: Thread, large: bool) -> Prepared:
@@ -392,7 +356,7 @@ class Completions:
             toolset=toolset,
             style=model.app.tool_prompt,
             told=told,
-            answer_format=_format_told(asking),
+            answer_format=asking.answer_format,
         )
         return Prepared(call, files, placed, "" if told else tools)
 
@@ -401,22 +365,20 @@ class Completions:
         asking: Asking,
         thread: Thread,
         prepared: Prepared | None,
-        runs: Sequence[Run],
-        channels: Sequence[Channel],
+        choices: Sequence[Choice],
     ) -> list[bytes]:
         """Keep what the next request needs, before this one's client sees the end of it.
 
         Returns:
             What is left to send of each choice.
         """
-        conversation_id = runs[0].answer.conversation_id
+        conversation_id = choices[0].answer.conversation_id
         mark = self._memory.mark(thread, asking.owner, conversation_id) if conversation_id else ""
         last = [
-            channel.close(run.answer, mark) + await self._ask(run, channel, asking)
-            for run, channel in zip(runs, channels, strict=True)
+            choice.channel.close(choice.answer, mark) + await self._ask(choice, asking) for choice in choices
         ]
         if conversation_id:
-            answer = channels[0].message
+            answer = choices[0].channel.message
             await self._memory.remember(thread, asking.owner, asking.conversation, conversation_id, answer)
             if prepared and prepared.call.lasting:
                 await self._memory.keep_inputs(asking.owner, conversation_id, prepared.call.lasting)
@@ -424,14 +386,14 @@ class Completions:
                 await self._memory.keep_tools(asking.owner, conversation_id, prepared.tools)
         return last
 
-    async def _ask(self, run: Run, channel: Channel, asking: Asking) -> bytes:
+    async def _ask(self, choice: Choice, asking: Asking) -> bytes:
         """What is left to send of a choice whose run waits for a person: calls that ask for its forms."""
-        answer, toolset = run.answer, asking.request.toolset
+        answer, toolset = choice.answer, asking.request.toolset
         one_call = toolset is not None and not toolset.parallel
         out: list[bytes] = []
         for form in answer.paused[: 1 if one_call else None]:
             call_id = await self._forms.keep(form, answer.workflow_run_id, asking.owner, told=answer.told)
-            out.append(channel.ask(call_id, arguments(form)))
+            out.append(choice.channel.ask(call_id, arguments(form)))
         return b"".join(out)
 
 
@@ -482,125 +444,27 @@ async def _discard(headers: Mapping[str, str], receive: Receive) -> None:
         return
 
 
-def _channel(index: int, asking: Asking) -> Channel:
-    request, app = asking.request, asking.model.app
-    paced = request.stream and app.stream_pacing == "auto"
-    if request.toolset is None and request.response_format is None:
-        return Channel(index, request.stop, paced=paced)
-    expected = Expected(
-        request.toolset, request.response_format, streaming=request.stream, mode=asking.model.mode
-    )
-    return Channel(index, request.stop, paced=paced, expected=expected)
-
-
-async def _follow(
-    run: Run, channel: Channel, prepared: Prepared | None, asking: Asking, head: Head, reply: Reply
-) -> None:
-    """Pass on one run, to the end of its answer; and once more, if that is not what it has to be.
-
-    A run that waited for a person, for which no call was prepared, is not begun anew.
-
-    Raises:
-        DifyError, OpenAIError: Why there is no whole answer. What came before it has been passed on.
-    """
-    await _pass_on(run, channel, head, reply)
-    answer = run.answer
-    fault = channel.judge(answer)
-    if fault is None:
-        return
-    if prepared is None or not channel.correctable:
-        raise refusal(fault, asking.model.id)
-    call = corrected(prepared.call, answer.conversation_id, answer.text, _correction(fault, asking))
-    if call is None:
-        raise refusal(fault, asking.model.id)
-    await run.again(call)
-    channel.again()
-    await _pass_on(run, channel, head, reply)
-    if fault := channel.judge(run.answer):
-        raise refusal(fault, asking.model.id)
-
-
-def _format_told(asking: Asking) -> str:
-    """What the model is told of the JSON that it must answer; empty where it may answer as it likes."""
-    wanted = asking.request.response_format
-    if wanted is None:
-        return ""
-    return structured.instructions(wanted, chinese=in_chinese(asking.conversation))
-
-
-def _correction(fault: Fault, asking: Asking) -> str:
-    """What the model is told of its mistake."""
-    request, chinese = asking.request, in_chinese(asking.conversation)
-    if fault.kind == "json":
-        assert request.response_format is not None, "who asks for no JSON gets no fault in it"
-        return structured.correction(fault.what, request.response_format, chinese=chinese)
-    assert request.toolset is not None, "who gives no tools gets no fault in calls"
-    return prompt.correction(
-        fault.kind,
-        request.toolset,
-        asking.model.app.tool_prompt,
-        name=fault.name,
-        what=fault.what,
-        chinese=chinese,
-    )
-
-
-async def _pass_on(run: Run, channel: Channel, head: Head, reply: Reply) -> None:
-    """Pass on what comes, to the end of the answer."""
-    answer = run.answer
-    while not (answer.complete or channel.cut):
-        deltas = await run.read(channel.wake_at)
-        if deltas and reply.first_at is None:
-            reply.first_at = time.perf_counter()
-        if answer.failure and not channel.opened:
-            raise answer.failure
-        if reply.streaming and answer.heard and not channel.opened:
-            channel.open(head.id, head.since(answer), head.model)
-        now = time.monotonic()
-        out = channel.due(now) if deltas is None else channel.feed(deltas, now)
-        if answer.failure:
-            out += channel.flush()
-        await _write(out, answer, reply)
-        if answer.failure:
-            raise answer.failure
-    await _write(channel.end(time.monotonic()), answer, reply)
-    if channel.cut:
-        await run.cut()
-
-
-async def _write(out: bytes, answer: Answer, reply: Reply, *, last: bool = False) -> None:
-    """Send a piece of the stream, if there is any; the first one opens it."""
-    if not out:
-        return
-    if not reply.opened:
-        if answer.conversation_id:
-            reply.header(b"conversation-id", answer.conversation_id)
-        await reply.open()
-    await reply.write(out, last=last)
-
-
 async def _finish(
     head: Head,
     asking: Asking,
     prepared: Prepared | None,
-    runs: Sequence[Run],
-    channels: Sequence[Channel],
+    choices: Sequence[Choice],
     last: Sequence[bytes],
     usage: Usage | None,
     reply: Reply,
 ) -> None:
     """Send the end of the answer, or all of a plain one."""
-    request, answer = asking.request, runs[0].answer
+    request, answer = asking.request, choices[0].answer
     note = answer.note()
     if prepared and (uploads := _uploaded(prepared)):
         note["uploads"] = uploads
     if request.stream:
-        ends = [channel.finish(run.answer) for run, channel in zip(runs, channels, strict=True)]
+        ends = [choice.channel.finish(choice.answer) for choice in choices]
         if request.include_usage:
-            ends.append(channels[0].usage(usage, note))
+            ends.append(choices[0].channel.usage(usage, note))
         else:
-            ends[-1] = channels[-1].finish(runs[-1].answer, note)
-        await _write(b"".join([*last, *ends, DONE]), answer, reply, last=True)
+            ends[-1] = choices[-1].channel.finish(choices[-1].answer, note)
+        await choices[0].write(b"".join([*last, *ends, DONE]), last=True)
         return
     if answer.conversation_id:
         reply.header(b"conversation-id", answer.conversation_id)
@@ -610,7 +474,7 @@ async def _finish(
             "object": "chat.completion",
             "created": head.since(answer),
             "model": head.model,
-            "choices": [channel.choice(run.answer) for run, channel in zip(runs, channels, strict=True)],
+            "choices": [choice.channel.choice(choice.answer) for choice in choices],
             "usage": usage,
             "dify": note,
         }

@@ -48,6 +48,7 @@ class Reply:
     """One HTTP answer, plain or a stream of events.
 
     Attributes:
+        request_id: What client and log call the request.
         streaming: The client asked for a stream of events.
         opened: Status and headers are out; what goes wrong from here on is told within the stream.
         finished: The last byte is out.
@@ -56,6 +57,7 @@ class Reply:
     """
 
     def __init__(self, send: Send, request_id: str) -> None:
+        self.request_id = request_id
         self.streaming = False
         self.opened = False
         self.finished = False
