@@ -53,7 +53,7 @@ def canonical(tape: Tape, where: Place, write: Callable[[str], object]) -> Steps
     levels = [_Level("}", where)]
     while levels:
         level = levels[-1]
-        first = yield from tape.peek()
+        first = tape.here or (yield from tape.peek())
         if first == level.closer:
             tape.at += 1
             write(levels.pop().closer)
@@ -66,10 +66,10 @@ def canonical(tape: Tape, where: Place, write: Callable[[str], object]) -> Steps
             if first not in ("'", '"'):
                 raise Broken
             key = yield from text_of(tape)
-            if (yield from tape.peek()) != ":":
+            if (tape.here or (yield from tape.peek())) != ":":
                 raise Broken
             tape.at += 1
-            first = yield from tape.peek()
+            first = tape.here or (yield from tape.peek())
             inner = level.where.property(key)
             if key in level.keys:
                 yield from skip(tape)
@@ -93,7 +93,7 @@ def canonical(tape: Tape, where: Place, write: Callable[[str], object]) -> Steps
         else:
             write(lead + dumps(fit((yield from _value(tape, first)), inner)))
         level.count += 1
-        if (yield from tape.peek()) not in (",", level.closer):
+        if (tape.here or (yield from tape.peek())) not in (",", level.closer):
             raise Broken
 
 

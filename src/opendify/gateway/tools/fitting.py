@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from json.encoder import encode_basestring
 from typing import Any, cast
 
@@ -16,26 +14,29 @@ _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,300})(?:\.0{1,9})?")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,300})(?:\.\d{1,300})?(?:[eE][+-]?\d{1,4})?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONSTANTS = {"true": True, "false": False, "null": None, "none": None}
+_ITEMS = ("prefixItems", "items")
 _MOST = 64
 """So many alternatives of one place are looked at; no tool has more that matter."""
 
 
-@dataclass(frozen=True)
 class Place:
     """A place in a tool's arguments: all schemas of which a value there may fit one.
 
-    Attributes:
+    Args:
         schemas: ``anyOf``, ``oneOf``, ``allOf`` and ``$ref`` are looked through, nothing else is judged.
         root: The whole schema, which references point into.
+
+    Attributes:
+        types: The JSON types that are taken here; none said: every one.
     """
 
-    schemas: Sequence[Mapping[str, Any]]
-    root: Mapping[str, Any]
+    __slots__ = ("_inner", "_root", "_schemas", "types")
 
-    @cached_property
-    def types(self) -> frozenset[str]:
-        """The JSON types that are taken here; none said: every one."""
-        return frozenset(kind for schema in self.schemas for kind in _types(schema))
+    def __init__(self, schemas: Sequence[Mapping[str, Any]], root: Mapping[str, Any]) -> None:
+        self._schemas = schemas
+        self._root = root
+        self._inner: dict[str | int, Place] = {}  # a few of those that were asked for
+        self.types = frozenset([kind for schema in schemas for kind in _types(schema)])
 
     def takes(self, kind: str) -> bool:
         """Whether a value of this JSON type may stand here as it is."""
@@ -48,11 +49,18 @@ class Place:
         >>> sorted(tool.property("days").types)
         ['integer', 'null']
         """
-        return _place((_property(schema, key) for schema in self.schemas), self.root)
+        return self._inner.get(key) or self._keep(key, [_property(schema, key) for schema in self._schemas])
 
     def item(self, index: int) -> Place:
         """The place of an array's value."""
-        return _place((_item(schema, index) for schema in self.schemas), self.root)
+        key = min(index, max(map(_listed, self._schemas), default=0))
+        return self._inner.get(key) or self._keep(key, [_item(schema, key) for schema in self._schemas])
+
+    def _keep(self, key: str | int, schemas: Iterable[object]) -> Place:
+        inner = _place(schemas, self._root)
+        if len(self._inner) < _MOST:
+            self._inner[key] = inner
+        return inner
 
 
 def place(schema: Mapping[str, object]) -> Place:
@@ -112,7 +120,7 @@ def _property(schema: Mapping[str, Any], key: str) -> object:
 
 
 def _item(schema: Mapping[str, Any], index: int) -> object:
-    for word in ("prefixItems", "items"):
+    for word in _ITEMS:
         inner = schema.get(word)
         if isinstance(inner, list):
             several = cast("list[object]", inner)
@@ -121,6 +129,12 @@ def _item(schema: Mapping[str, Any], index: int) -> object:
         elif inner is not None:
             return cast("object", inner)
     return None
+
+
+def _listed(schema: Mapping[str, Any]) -> int:
+    """How many items have a schema of their own; those behind them are alike."""
+    inner = [schema.get(word) for word in _ITEMS]
+    return max(len(cast("list[object]", items)) if isinstance(items, list) else 0 for items in inner)
 
 
 def kind_of(value: object) -> str:
@@ -216,6 +230,10 @@ def _first_wins(members: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder(strict=False, object_pairs_hook=_first_wins, parse_int=number).decode
+
+
 def loads(text: str) -> object:
     """JSON as models write it: line breaks in strings, keys twice, numbers of any size.
 
@@ -223,7 +241,7 @@ def loads(text: str) -> object:
         ValueError: It is no JSON, or nested too deeply.
     """
     try:
-        return json.loads(text, strict=False, object_pairs_hook=_first_wins, parse_int=number)
+        return _decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -239,11 +257,11 @@ def escaped(text: str) -> str:
 
 def dumps(value: object) -> str:
     """The one way in which arguments are written."""
-    return _whole(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return _whole(_encode(value))
 
 
 def _whole(text: str) -> str:
-    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+    return text if text.isascii() else _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def unfit(arguments: str, schema: Mapping[str, object]) -> str:

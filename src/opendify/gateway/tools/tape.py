@@ -97,6 +97,12 @@ class Tape:
         yield
         return True
 
+    @property
+    def here(self) -> str:
+        """The next character, if it is there and no white space: `peek` without a wait, which is dear."""
+        first = self.text[self.at : self.at + 1]
+        return "" if first.isspace() else first
+
     def peek(self) -> Steps[str]:
         """The next character that is no white space, and the tape is there; empty at the end."""
         while True:
@@ -165,7 +171,7 @@ def string(tape: Tape, write: Callable[[str], object]) -> Steps[None]:
                 continue
         write(run)
         tape.at = end
-    if (yield from tape.peek()) not in ",:]}":
+    if (tape.here or (yield from tape.peek())) not in ",:]}":
         raise Broken
     if not (tape.ended and tape.at >= len(tape.text)):
         tape.doubt = None
