@@ -1,5 +1,5 @@
 # Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
-.PHONY: help run test check docs bench bench-sdk endurance format setup
+.PHONY: help run test clients check docs bench bench-sdk endurance format setup
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -12,15 +12,23 @@ export NO_MKDOCS_2_WARNING := 1
 # What a client with the openai package of 1.x would notice.
 OPENAI_1_TESTS := $(addprefix tests/gateway/test_,$(addsuffix .py,chat_completions memory_modes files_in models identity tools))
 
+# Client programs, each with its environment. Those that take seconds to install run with the other tests.
+CLIENTS := openai_agents pydantic_ai langchain llama_index
+LIGHT_CLIENTS := openai_agents pydantic_ai
+NODE_CLIENT := tests/clients/vercel_ai/node_modules/.package-lock.json
+
 help: ## Show this.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 run: .venv/.gateway ## Start the gateway: on the Dify that .env names, else on a simulated one.
 	$(BIN)/opendify serve --simulator $(ARGS)
 
-test: .venv/.dev .venv/openai-1 ## Run the tests. ARGS="-k words" picks some.
+test: .venv/.dev .venv/openai-1 $(LIGHT_CLIENTS:%=.venv/clients/%/installed) $(if $(shell command -v npm),$(NODE_CLIENT)) ## Run the tests. ARGS="-k words" picks some.
 	$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 	$(if $(ARGS),,PYTHONPATH=.venv/openai-1 $(BIN)/pytest -q -n 2 --dist loadfile $(OPENAI_1_TESTS))
+
+clients: .venv/.dev $(CLIENTS:%=.venv/clients/%/installed) $(NODE_CLIENT) ## Run agent frameworks against the gateway. ARGS="-k words" picks some.
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/clients $(ARGS)
 
 check: .venv/.dev ## Format, lint, types, generated files, documents and the house rules.
 	$(BIN)/ruff format --check .
@@ -62,6 +70,17 @@ setup: .venv/.dev ## Make .venv with all that development needs.
 
 .venv/openai-1: tests/openai-1.txt .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r $<
+	@touch $@
+
+.venv/clients/%/installed: tests/clients/%/requirements.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear --without-pip $(@D)
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+$(NODE_CLIENT): tests/clients/vercel_ai/package-lock.json
+	@command -v npm >/dev/null || \
+		{ echo "The Vercel AI SDK is tested with Node 20 and npm, and npm is not here: install them, then run this again."; exit 1; }
+	npm ci --prefix tests/clients/vercel_ai --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # Debian's Python makes no pip without the package python3-venv; the pip outside can put one in.
