@@ -117,6 +117,15 @@ def test_arguments_of_a_strict_tool_leave_when_they_fit() -> None:
     assert reader.judge(answer()) is None
 
 
+def test_a_strict_tool_is_called_with_the_defaults_of_what_a_model_left_out() -> None:
+    days: dict[str, object] = {"type": "integer", "default": 1}
+    parameters = {"properties": {"city": {"type": "string"}, "days": days}, "required": ["city", "days"]}
+    reader = expected(Toolset([Tool("plan", "", parameters, strict=True)], frozenset({"plan"})))
+    called = read(reader, '<tool_call>{"name": "plan", "arguments": {"city": "Rome"}}</tool_call>')
+    assert called == [("call", "plan"), ("arguments", '{"city":"Rome","days":1}')]
+    assert reader.judge(answer()) is None
+
+
 def test_json_of_a_plain_answer_waits_until_it_is_known_to_fit() -> None:
     reader = expected(response_format=AGE)
     assert read(reader, 'Sure:\n```json\n{"age": "old"}\n```') == []

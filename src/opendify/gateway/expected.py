@@ -13,6 +13,7 @@ from opendify.gateway.answer import Answer
 from opendify.gateway.faults import Fault
 from opendify.gateway.structured import JsonFilter, ResponseFormat, extract, fault, workflow_json
 from opendify.gateway.tools.definitions import Toolset
+from opendify.gateway.tools.fitting import completed, unfit
 from opendify.gateway.tools.parser import CallParser, Piece
 
 Out = tuple[Literal["text", "call", "arguments"], str]
@@ -164,12 +165,18 @@ class Expected:
         self._strict.append(piece)
         return ()
 
-    def _end_call(self, unfit: str) -> Iterator[Out]:
+    def _end_call(self, what: str) -> Iterator[Out]:
         held, self._strict = self._strict, None
         if held is None:
             return
-        if unfit:
-            self._faults.append(Fault("arguments", held[0][1], unfit))
+        name = held[0][1]
+        tool = self._toolset.get(name) if self._toolset else None
+        if what and tool is not None:
+            arguments = completed("".join(text for _, text in held[1:]), tool.parameters)
+            held[1:] = [("arguments", arguments)]
+            what = unfit(arguments, tool.parameters)
+        if what:
+            self._faults.append(Fault("arguments", name, what))
             return
         yield from self._made()
         yield from held
