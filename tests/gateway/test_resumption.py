@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opendify import MalformedStreamError
 from opendify.gateway.resumption import Resumption
 
 
@@ -69,3 +70,10 @@ def test_a_run_that_tells_no_pause_is_heard_from_the_submission_on() -> None:
 def test_an_end_is_heard_even_if_the_pause_is_missing_among_the_kept_events() -> None:
     back = Resumption()
     assert list(back.take([*STATE, STARTED, DRAFT, FINISHED])) == [FINISHED]
+
+
+@pytest.mark.parametrize("payload", [b"{", b"[]", b'{"event":"workflow_paused","data":{"reasons":1}}'])
+def test_what_is_no_event_is_said_so_without_its_words(payload: bytes) -> None:
+    with pytest.raises(MalformedStreamError) as caught:
+        Resumption().take([payload])
+    assert "reasons" not in str(caught.value)

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from opendify import MalformedStreamError
+
 
 class _Reason(msgspec.Struct, gc=False):
     form_id: str | None = None
@@ -57,10 +59,18 @@ class Resumption:
         """Events in; of them those that nobody has had.
 
         Raises:
-            msgspec.MsgspecError: For what is no event.
+            MalformedStreamError: For what is no event.
         """
         if self._told == "news":
             return payloads
+        try:
+            return self._take(payloads)
+        except msgspec.MsgspecError as error:  # it may quote what it read
+            raise MalformedStreamError(
+                f"Dify sent an event that can't be read ({type(error).__name__})."
+            ) from None
+
+    def _take(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
         for index, payload in enumerate(payloads):
             event = _decode_event(payload)
             if self._told == "state":

@@ -146,24 +146,24 @@ class Run:
             answer's `failure`, whoever it is that tells of it: Dify, or the connection.
         """
         assert self._stream is not None, "begin() comes first"
+        payloads: Sequence[bytes] | None
         try:
             if until is None:
                 payloads = await self._stream.read()
             else:
                 async with asyncio.timeout(max(0.0, until - time.monotonic())):
                     payloads = await self._stream.read()
+            if self._resumption and payloads:
+                payloads = self._resumption.take(payloads)
         except TimeoutError:
             return None
         except DifyError as error:
             self.answer.failure, deltas = error, []
         else:
-            deltas = self.answer.end() if payloads is None else self._feed(payloads)
+            deltas = self.answer.end() if payloads is None else self.answer.feed(payloads)
             if self.answer.paused and self._submissions:
                 await self._submit_next()
         return deltas
-
-    def _feed(self, payloads: Sequence[bytes]) -> list[Delta]:
-        return self.answer.feed(self._resumption.take(payloads) if self._resumption else payloads)
 
     async def _submit_next(self) -> None:
         """The run has come to a pause, and there are more answers."""
