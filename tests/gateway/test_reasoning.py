@@ -92,6 +92,91 @@ def test_no_tokens_are_counted_that_dify_does_not_count(ask: Ask) -> None:
     assert ask("Simulated Chat", "[[think]]").usage.completion_tokens_details is None
 
 
+# ── Before a call, before JSON ───────────────────────────────────────────────────────────────────────
+
+SAY: Any = {
+    "type": "function",
+    "function": {
+        "name": "say",
+        "description": "Say something.",
+        "parameters": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    },
+}
+FORMATS: dict[str, Any] = {
+    "object": {"type": "json_object"},
+    "schema": {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "answer",
+            "strict": True,
+            "schema": {
+                "type": "object",
+                "properties": {"answer": {"type": "string"}},
+                "required": ["answer"],
+                "additionalProperties": False,
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ["Chat", "Agent", "Chatflow"])
+@pytest.mark.parametrize("size", [0, 1, 7])
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_a_model_may_think_before_it_calls(ask: Ask, kind: str, size: int, choice: str) -> None:
+    asked_for = '[[think]][[call:say:{"text": "Hi"}]][[notool]]'
+    answer = ask(f"Simulated {kind}", f"{asked_for}[[lump:{size}:0]]", tools=[SAY], tool_choice=choice)
+    assert told(answer) == (THOUGHTS, "")
+    assert (answer.calls, answer.finish_reason) == ([("say", {"text": "Hi"})], "tool_calls")
+
+
+def test_a_model_may_think_and_speak_before_it_calls(ask: Ask) -> None:
+    text = '[[think]][[reply:I say it.]][[call:say:{"text": "Hi"}]]'
+    answer = ask("Simulated Chat", text, tools=[SAY])
+    assert told(answer) == (THOUGHTS, "I say it.")
+    assert answer.calls == [("say", {"text": "Hi"})]
+
+
+def test_a_call_that_a_model_only_thinks_of_is_none(ask: Ask) -> None:
+    call = '<tool_call>{"name": "say", "arguments": {"text": "Hi"}}</tool_call>'
+    answer = ask("Simulated Chat", f"[[reply:<think>Shall I {call}?</think>No.]]", tools=[SAY])
+    assert told(answer) == (f"Shall I {call}?", "No.")
+    assert (answer.calls, answer.finish_reason) == ([], "stop")
+
+
+def test_tags_in_arguments_are_no_thinking(ask: Ask) -> None:
+    text = "<think>hm</think> [THINK]"
+    answer = ask("Simulated Chat", f'[[call:say:{{"text": "{text}"}}]][[lump:3:0]]', tools=[SAY])
+    assert told(answer) == ("", "")
+    assert answer.calls == [("say", {"text": text})]
+
+
+@pytest.mark.parametrize("format_", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("size", [0, 1, 7])
+def test_a_model_may_think_before_its_json(ask: Ask, format_: Any, size: int) -> None:
+    text = f'[[think]][[reply:{{"answer": "<think>hm</think>"}}]][[lump:{size}:0]]'
+    answer = ask("Simulated Chat", text, response_format=format_)
+    assert answer.reasoning == THOUGHTS
+    assert answer.json == {"answer": "<think>hm</think>"}
+
+
+@pytest.mark.parametrize("field", ["", "reasoning_content", "reasoning"])
+def test_a_conversation_goes_on_after_thinking_and_a_call(ask: Ask, asked: Asked, field: str) -> None:
+    """Whether the client sends the thinking back with its call, as DeepSeek wants it, or not."""
+    question = '[[think]][[call:say:{"text": "Hi"}]][[then]][[reply:Said.]]'
+    turns: list[dict[str, Any]] = [{"role": "user", "content": question}]
+    first = ask("Simulated Chat", turns, tools=[SAY])
+    (call,) = first.tool_calls
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    if field:
+        message[field] = first.reasoning
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "done"}
+    second = ask("Simulated Chat", [*turns, message, result], tools=[SAY])
+    assert second.content == "Said."
+    assert second.dify["conversation_id"] == first.dify["conversation_id"]
+    assert "ponder" not in asked().query
+
+
 # ── What a client sends back ─────────────────────────────────────────────────────────────────────────
 
 SENT_BACK: dict[str, dict[str, Any]] = {
