@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from asking import Client, client
+from asking import Client, client, said
 
 from opendify.simulator import Simulator
 
@@ -41,6 +41,24 @@ async def test_the_model_sees_the_earlier_turns_of_its_conversation(dify: Simula
         "Hi Ada",
         "[[notool]][[history]]",
     ]
+
+
+@pytest.mark.parametrize("app", ["chat", "agent", "chatflow"])
+async def test_a_script_is_followed_turn_by_turn_faults_included(dify: Simulator, app: str) -> None:
+    script = "[[notool]] [[reply:One]] [[then]] [[http:429]]"
+    async with client(dify, app) as talker:
+        first = await talker.events(script)
+        conversation_id = first[0]["conversation_id"]
+        async with await talker.send("And?", conversation_id=conversation_id) as refused:
+            assert refused.status == 429
+        other = await talker.answer("[[notool]] [[reply:New]]", conversation_id=conversation_id)
+    assert (said(first), other) == ("One", "New")
+
+
+async def test_a_script_is_read_to_its_end_when_it_is_given(chat: Client) -> None:
+    status, refusal = await chat.blocking("[[reply:One]] [[then]] [[as:morse]]")
+    assert status == 400
+    assert "[[as:morse]]" in refusal["message"]
 
 
 async def test_a_new_conversation_knows_nothing_of_others(chat: Client) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from opendify.simulator.calls import DEFECTS, FORMATS, results
 from opendify.simulator.errors import FAILURES, SCRIPTED
@@ -43,14 +44,18 @@ class Directives:
     """
 
     def __init__(self, prompt: str, turn: int = 0) -> None:
-        script, past = _script(prompt) if "[[" in prompt else ((), 0)
-        self.turns = len(script)
-        """How many turns the prompt directs; 0 if nothing directs the model."""
-        self._said: Sequence[tuple[str, str]] = script[past + turn] if past + turn < len(script) else ()
+        self._script, past = _script(prompt) if "[[" in prompt else ((), 0)
+        at = past + turn
+        self._said: Sequence[tuple[str, str]] = self._script[at] if at < len(self._script) else ()
         self._values: dict[str, str] = {}
         for word, value in self._said:
             self._values.pop(word, None)  # the order is that of the last mention
             self._values[word] = value
+
+    @property
+    def turns(self) -> int:
+        """How many turns the prompt directs; 0 if nothing directs the model."""
+        return len(self._script)
 
     def __contains__(self, word: str) -> bool:
         return word in self._values
@@ -76,12 +81,12 @@ class Directives:
         return [*given[: len(defaults)], *defaults[len(given) :]]
 
     def mistake(self) -> str | None:
-        """What cannot be read of the directives, in one sentence. Words that nobody knows are let be.
+        """What cannot be read of the directives of any turn, in one sentence. Unknown words are let be.
 
         >>> Directives("[[slow:many]]").mistake()
         'The simulator cannot read [[slow:many]]; it takes [[slow:N:SECONDS]].'
         """
-        for word, value in self._said:
+        for word, value in chain.from_iterable(self._script):
             usage, pattern = _FORMS.get(word, ("", ""))
             if usage and not (re.fullmatch(pattern, value, re.DOTALL) and _is_json(word, value)):
                 return f"The simulator cannot read [[{word}:{value}]]; it takes {usage}."
@@ -144,7 +149,7 @@ def _end_of_json(prompt: str, word: str, start: int) -> int:
         return start
     try:
         _, end = json.JSONDecoder().raw_decode(prompt, before.end())
-    except ValueError:
+    except (ValueError, RecursionError):
         return start
     return end if prompt.startswith("]]", end) else start
 
@@ -154,16 +159,9 @@ def _is_json(word: str, value: str) -> bool:
         return True
     try:
         json.loads(value[value.index("{") :] if word == "call" else value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
-
-
-_CUT = r"(?:headers|start|midway)?(?::(?:rst|fin))?"
-
-
-WAYS = (*FORMATS, "plain", "fenced", *DEFECTS)
-"""The words of `[[as:WORDS]]`: a format, and what is wrong with it."""
 
 
 def _one_of(kinds: Iterable[str]) -> str:
@@ -175,6 +173,8 @@ def _some_of(words: Iterable[str]) -> str:
 
 
 _NUMBER = r"\d+(?:\.\d+)?"
+_CUT = r"(?:headers|start|midway)?(?::(?:rst|fin))?"
+_WAYS = (*FORMATS, "fenced", *DEFECTS)
 _FORMS = {
     "slow": ("[[slow:N:SECONDS]]", rf"\d+(?::{_NUMBER})?"),
     "stall": ("[[stall:SECONDS]]", _NUMBER),
@@ -197,7 +197,7 @@ _FORMS = {
     "error": (f"[[error:KIND]], one of {', '.join(FAILURES)}", _one_of(FAILURES)),
     "error0": (f"[[error0:KIND]], one of {', '.join(FAILURES)}", _one_of(FAILURES)),
     "call": ("[[call:NAME]] or [[call:NAME:{JSON}]]", r"[^\s\[\]{}]+?(?::\{.*\})?"),
-    "as": (f"[[as:WORDS]], of {', '.join(WAYS)}, separated by colons", _some_of(WAYS)),
+    "as": (f"[[as:WORDS]], of {', '.join(_WAYS)}, separated by colons", _some_of(_WAYS)),
     "json": ("[[json:JSON]]", ".+"),
     "text": ("[[text:STRING]], the string as JSON", r'".*"'),
     "http": (f"[[http:KIND]], one of {', '.join(SCRIPTED)}", _one_of(SCRIPTED)),
