@@ -120,7 +120,7 @@ class Answer:
         self._agent_steps = agent_steps
         self._workflow_nodes = workflow_nodes
         self._thinking = Thinking()
-        self._source = msgspec.Raw()  # the variable whose text comes, as Dify names it
+        self._source: msgspec.Raw | None = None  # the variable whose text comes, as Dify names it
         self._lent = False  # a template opened the thinking that goes on in it
         self._thought = False
         self._told_apart: set[str | None] = set()  # nodes whose thinking came in events of its own
@@ -298,8 +298,10 @@ class Answer:
 
         Thinking that an Answer node's template opens goes on through the texts that are put into it.
         """
-        self._lent = self._thinking.open and (self._lent or _is_template(self._source))
-        self._source = source
+        before, self._source = self._source, source
+        if before is None:
+            return
+        self._lent = self._thinking.open and (self._lent or _is_template(before))
         if not self._lent:
             self._end_text(out)
 
@@ -309,6 +311,8 @@ class Answer:
         self._thinking = Thinking()
 
     def _flush_thinking(self, out: list[Delta]) -> None:
+        if self._thinking.over:
+            return
         thought, text = self._thinking.flush()
         self._think(thought, out)
         self._content(self._links.feed(text), out)
@@ -504,7 +508,7 @@ class Answer:
                 )
 
 
-def _node(source: msgspec.Raw) -> str | None:
+def _node(source: msgspec.Raw | None) -> str | None:
     """The node that a text comes from; None where Dify doesn't say."""
     selector = _decode_selector(source) if source else None
     return selector[0] if selector else None

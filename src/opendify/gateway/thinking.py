@@ -70,6 +70,8 @@ def answer_in(text: str) -> str:
     >>> answer_in("<think>hm</think>\\n\\nYes")
     'Yes'
     """
+    if not _may_begin(text.lstrip()):
+        return text
     thinking = Thinking()
     return thinking.feed(text)[1] + thinking.flush()[1]
 
@@ -106,6 +108,8 @@ class Thinking:
 
     def feed(self, text: str) -> tuple[str, str]:
         """One piece in; what of it is (thinking, answer) out."""
+        if not (self.over or self._held or self._marked or _may_begin(text)):
+            self.over = True  # most answers, decided by their first character
         if self.over:
             return "", text
         text, at = self._held + text, 0
@@ -162,6 +166,12 @@ class Thinking:
             return ""
         gap, self._gap, self._told = self._gap, False, True
         return f"\n\n{thought}" if gap else thought
+
+
+def _may_begin(text: str) -> bool:
+    """Whether a text may begin with a mark, or with white space before one; so may a text without any."""
+    first = text[:1]
+    return first in _FIRST or not first or first.isspace()
 
 
 def _mark(text: str, at: int) -> tuple[int, str] | Literal["unknown"] | None:
