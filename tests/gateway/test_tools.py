@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,9 @@ from opendify.gateway.zero_width import strip
 from opendify.simulator import AppSpec, Field, Simulator
 from opendify.simulator.nodes import LLM, Agent, End, Start
 from opendify.simulator.nodes import Answer as AnswerNode
-from servers import eventually, running_gateway
+from servers import Gateway, eventually, running_gateway
 
-from .clients import ADA, Answer, Ask, Asked
+from .clients import ADA, PIXEL, Answer, Ask, Asked
 
 Turns = list[dict[str, Any]]
 
@@ -134,6 +135,18 @@ def test_arguments_are_any_unicode(ask: Ask) -> None:
 def test_results_that_a_model_makes_up_are_no_part_of_the_answer(ask: Ask) -> None:
     answer = ask("Simulated Chat", f"{CALL} [[as:invented_result]]", tools=TOOLS)
     assert (answer.content, answer.calls) == ("", CALLED)
+
+
+def test_a_model_is_shown_a_picture_and_calls_a_tool(ask: Ask, asked: Asked) -> None:
+    """Dify 1.12 sends the text of such an answer under another name."""
+    url = f"data:image/png;base64,{b64encode(PIXEL).decode()}"
+    parts = [{"type": "text", "text": CALL}, {"type": "image_url", "image_url": {"url": url}}]
+    turns = [{"role": "user", "content": parts}]
+    first = ask("Simulated Chat", turns, tools=TOOLS)
+    assert (first.content, first.calls, len(asked().files)) == ("", CALLED, 1)
+    answer = ask("Simulated Chat", with_results(turns, first, "21"), tools=TOOLS)
+    assert answer.content == "The tool get_weather said: 21"
+    assert (asked().conversation_id, asked().files) == (first.dify["conversation_id"], [])
 
 
 def test_usage_is_told_of_answers_that_call(ask: Ask) -> None:
@@ -628,6 +641,66 @@ def test_an_app_is_told_of_tools_in_the_style_of_its_model(
     assert second.calls == [("get_time", {})]
     turns = with_results(turns, second, "one")
     assert way(client, style, turns, tools=TOOLS, user=user).content == "The tool get_time said: one"
+
+
+# Tools and JSON
+
+
+def test_a_model_calls_tools_and_then_answers_in_json(ask: Ask) -> None:
+    schema = {"type": "object", "properties": {"degrees": {"type": "integer"}}, "required": ["degrees"]}
+    wanted = {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "weather",
+            "schema": {**schema, "additionalProperties": False},
+            "strict": True,
+        },
+    }
+    script = (
+        f'{CALL} [[then]] [[json:{{"degrees": "warm"}}]] [[then]] [[json:{{"degrees": 21}}]] [[as:fenced]]'
+    )
+    turns = [user_turn(script)]
+    first = ask("Simulated Chat", turns, tools=TOOLS, response_format=wanted)
+    assert (first.content, first.calls, first.finish_reason) == ("", CALLED, "tool_calls")
+    answer = ask(
+        "Simulated Chat", with_results(turns, first, "21 degrees"), tools=TOOLS, response_format=wanted
+    )
+    assert (answer.content, answer.calls, answer.finish_reason) == ('{"degrees": 21}', [], "stop")
+
+
+# While it streams
+
+
+def test_text_streams_while_the_model_speaks(openai: OpenAI, dify: Simulator, user: str) -> None:
+    with openai.chat.completions.create(
+        model="Simulated Chat",
+        messages=[{"role": "user", "content": f"[[reply:{'word ' * 100}]] {CALL} [[pace:0.02]]"}],
+        tools=TOOLS,
+        stream=True,
+        user=user,
+    ) as stream:
+        first = next(chunk for chunk in stream if chunk.choices[0].delta.content)
+        assert dify.counts().running == 1
+        rest = [chunk.choices[0] for chunk in stream]
+    assert (first.choices[0].delta.content or "").startswith("word")
+    assert rest[-1].finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize("fault", ["[[error]]", "[[truncate]]", "[[malformed:json]]"])
+def test_half_a_call_is_an_error(ask: Ask, fault: str) -> None:
+    """A client that runs what it gets must not take the half for the whole."""
+    with pytest.raises(APIError):
+        ask("Simulated Chat", f"{CALL} {fault}", tools=TOOLS)
+
+
+def test_what_is_said_to_tools_is_not_in_the_log(ask: Ask, gateway: Gateway) -> None:
+    secret = "a-secret-city"
+    asked = f'[[call:get_weather:{{"city": "{secret}", "days": {{}}}}]] [[then]]'
+    with pytest.raises(APIError):
+        ask("Simulated Chat", f"{asked} {asked}", tools=[tool("get_weather", secret, strict=True, days=DAYS)])
+    turns = [user_turn(CALL)]
+    ask("Simulated Chat", with_results(turns, ask("Simulated Chat", turns, tools=TOOLS), secret), tools=TOOLS)
+    assert secret not in json.dumps(gateway.lines)
 
 
 # Stopping
