@@ -75,7 +75,9 @@ class Channel:
         """Pieces of the answer in; chunks that go out at once."""
         frames, expected = self._frames, self._expected
         out: list[bytes] = []
-        for kind, text in deltas if expected is None else _joined(deltas):
+        if len(deltas) > 1 and (expected is not None or frames is None):
+            deltas = _joined(deltas)
+        for kind, text in deltas:
             if kind == "reasoning":
                 self._reasoning.append(text)
                 if frames:
