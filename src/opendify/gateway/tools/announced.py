@@ -14,10 +14,11 @@ _EXAMPLE = re.compile(
 """Whatever stands after these words is no call."""
 _DESCRIBED = re.compile(
     r"\b(?:syntax|samples?|formats?|formatted|documentation|docs|returns?|schema|template|placeholder|tags?|markup)\b"
-    r"|like (?:this|so)|语法|格式|文档|返回|模板|标签",
+    r"|like (?:this|so)|\b(?:don't|do not|never) (?:do|write|use|send|emit)\b|语法|格式|文档|返回|模板|标签",
     re.IGNORECASE,
 )
 """The same where they lead over to it, with a colon or in the same sentence."""
+_MEANT = re.compile(r"\b(?:I|I'll|I'm|let me|let's|we|now|one moment)\b|我|让我|现在|稍", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])")
 _ENDS = ".!?:;。！？：；…"
 _DECORATION = " \t\r*_#>-•"
@@ -44,6 +45,16 @@ def gate(before: str) -> Literal["go", "wait", "example"]:
     return "wait" if line and line[-1] not in _ENDS else "go"
 
 
+def meant(before: str) -> bool:
+    """Whether the words before a fence say that what stands in it is done, not shown; or there are none.
+
+    >>> meant("I'll look it up:\n"), meant("The tags:\n")
+    (True, False)
+    """
+    text = before.strip()
+    return not text or bool(_MEANT.search(_SENTENCE.split(text[text.rfind("\n") + 1 :])[-1]))
+
+
 def in_code(line: str) -> bool:
     """Whether the end of a line stands between backticks.
 
@@ -61,4 +72,4 @@ def in_code(line: str) -> bool:
 
 def goes_on(after: str) -> bool:
     """Whether a sentence goes on with this character."""
-    return bool(after) and not (after.isupper() or after in "*_#\"'“「<[{`" or after.isdigit())
+    return bool(after) and not (after.isupper() or after.isdigit() or after in "*_#<[{")

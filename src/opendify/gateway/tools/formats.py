@@ -35,15 +35,20 @@ _ROLES: dict[Role, tuple[str, ...]] = {
 _ROLE_OF: dict[str, Role] = {word: role for role, words in _ROLES.items() for word in words}
 _WRAPPERS = ("tool_calls", "tool_call", "function_calls", "function_call")
 CALL_FENCES = frozenset({"tool_call", "tool_calls", "tool_code", "function_call", "function_calls"})
-FENCES = CALL_FENCES | {"", "json", "jsonc", "json5"}
-"""The languages of fences that a call may stand in; in the first ones hardly anything else."""
+JSON_FENCES = frozenset({"", "json", "jsonc", "json5"})
+OTHER_FENCES = frozenset({"xml", "html", "text", "plaintext", "python", "py", "javascript", "js", "yaml"})
+FENCES = CALL_FENCES | JSON_FENCES | OTHER_FENCES
+"""The languages of fences that a call may stand in: hardly anything else stands in the first ones; in the
+last ones it must be the end of the answer."""
 
-_WORDS = "|".join(re.sub("_", "[_▁-]", word) for word in sorted(_ROLE_OF, key=len, reverse=True))
+_WORDS = "|".join(word.replace("_", "[_▁-]") for word in sorted(_ROLE_OF, key=len, reverse=True))
 _LEAD = r"\s?(?:[|｜]\s?(?:DSML\s?[|｜]\s?)?)?(?:[\w.-]{1,20}:)?"
-_START = rf"<(/?){_LEAD}({_WORDS})"
-_HEAD = rf"{_START}(?=[\s=>|｜/])"
+_START = rf"<(/?){_LEAD}({_WORDS}"
+_END_TOKEN = "s"
+"""``</s>``: only behind a call is it what ends the text of a model; elsewhere it strikes through."""
+_HEAD = rf"{_START})(?=[\s=>|｜/])"
 _BEGUN = r"</?\s?(?:[|｜]\s?(?:D(?:S(?:M(?:L\s?(?:[|｜]\s?)?)?)?)?)?)?[\w.▁:-]{0,48}"
-TAG = re.compile(rf"{_START}(\s?[|｜]?>|[\s=/][^<>]{{0,300}}>)", re.IGNORECASE)
+TAG = re.compile(rf"{_START}|(?<=/){_END_TOKEN})(\s?[|｜]?>|[\s=/][^<>]{{0,300}}>)", re.IGNORECASE)
 TAG_BEGUN = re.compile(rf"(?:{_HEAD}[^<>]{{0,300}}|{_BEGUN}[|｜\s]?)\Z", re.IGNORECASE)
 """What may still become a tag."""
 _NAME = re.compile(r"\b(?:name|tool_name|function)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>|｜]+))")
@@ -59,11 +64,11 @@ MARKS = re.compile(rf"{_HEAD}|{LIST}|{_RESULTS}", re.IGNORECASE)
 """What ends a call that was not closed. Inside a string it may be a part of it."""
 MEMBER_END = re.compile(
     rf"</?{_LEAD}(?:parameter|arg_key|arg_value)(?=[\s=>|｜/])"
-    rf"|</{_LEAD}(?:invoke|function|tool_calls?|function_calls?)(?=[\s>|｜])",
+    rf"|</{_LEAD}(?:invoke|function|tool_calls?|function_calls?)\s?[|｜]?>[ \t]{{0,8}}(?=[\r\n<]|\Z)",
     re.IGNORECASE,
 )
-"""What an argument ends at that is written as an element."""
-MEMBER_TAIL = re.compile(rf"\n?(?:{_BEGUN})?\Z")
+"""What an argument ends at that is written as an element; that of the whole call, if no text follows."""
+MEMBER_TAIL = re.compile(rf"\n?(?:{_BEGUN}(?:\s?[|｜]?>[ \t]{{0,8}})?)?\Z")
 FENCE_END = re.compile(r"\n[ \t]{0,8}(?:```|~~~)")
 """The same for a call in a fence."""
 LONGEST_MARK = 80
@@ -95,7 +100,7 @@ def tag(found: re.Match[str]) -> Tag:
     """
     slash, text, rest = found.groups()
     word = re.sub("[▁-]", "_", text.lower())
-    role = _ROLE_OF[word]
+    role = _ROLE_OF.get(word, "close")
     named = _VALUE.search(rest) or _NAME.search(rest)
     name = next(filter(None, named.groups()), "").strip() if named else ""
     closing = bool(slash) or role == "close"

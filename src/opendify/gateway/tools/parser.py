@@ -28,6 +28,7 @@ from opendify.gateway.tools.formats import (
     MARKS,
     MEMBER_END,
     MEMBER_TAIL,
+    OTHER_FENCES,
     TAG,
     TAG_BEGUN,
     TRIGGERS,
@@ -35,7 +36,7 @@ from opendify.gateway.tools.formats import (
     tag,
 )
 from opendify.gateway.tools.pythonic import keywords
-from opendify.gateway.tools.repair import ARGUMENTS, NAMES, WRAPPERS, balanced, calls_in, repaired
+from opendify.gateway.tools.repair import ARGUMENTS, NAMES, WRAPPERS, balanced, calls_in, effort, repaired
 from opendify.gateway.tools.tape import Broken, Steps, Tape, skip, string, text_of
 
 Kind = Literal["text", "call", "arguments", "end", "stray", "over"]
@@ -44,8 +45,9 @@ Piece = tuple[Kind, str]
 are one object of canonical JSON, then ``("end", fault)``, empty if they fit the tool's schema; ``("stray",
 name)``, a call of no tool that may be called; ``("over", "")``: nothing after this is wanted."""
 
-_Gate = Literal["go", "wait", "whole", "example"]
-"""Whether what is read is a call: for sure, if what follows lets it, if it is the whole answer, never."""
+_Gate = Literal["go", "wait", "whole", "last", "example"]
+"""Whether what is read is a call: for sure, if what follows lets it, if it is the whole answer or says itself
+that it has calls, if it is the last of the answer, never."""
 
 _REMEMBERED = 1000
 """Characters of text before a mark that may tell what it is."""
@@ -58,10 +60,10 @@ _BLANKS = re.compile(r"[ \t]{0,20}")
 _SPACES = re.compile(r"\s{0,30}")
 _LINE_BREAK = re.compile(r"(?:\r?\n)?")
 _TEXT = frozenset({"string"})
-_REPAIRS = 131_072
-"""Characters of an answer that are given to the library that mends JSON, all in all."""
+_EFFORT = 1_000_000
+"""What is spent on mending the JSON of an answer, all in all, by the measure of `effort`."""
 _TO_PARENTHESIS = re.compile(r"""[^"'()\\]+""")
-_OTHER_KEYS = frozenset({"id", "type", "index", "call_id", "tool_call_id"})
+_OTHER_KEYS = frozenset({"id", "type", "index", "call_id", "tool_call_id", "role", "content", "refusal"})
 
 
 class _Over(Exception):
@@ -75,13 +77,21 @@ class _NoCall(Exception):
 class _Call:
     """A call that is being read."""
 
-    def __init__(self, tape: Tape, name: str, tool: Tool | None, emit: Callable[[Kind, str], None]) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        name: str,
+        tool: Tool | None,
+        emit: Callable[[Kind, str], None],
+        repaired: Callable[[str], object],
+    ) -> None:
         self.known = tool is not None
         self.where: Place = place(tool.parameters if tool else {})
         self._tape = tape
         self._name = name
         self._tool = tool
         self._emit = emit
+        self._repaired = repaired
         self._written: list[str] = []
         self._doubtful: list[str] = []
         self._no_object = False
@@ -110,7 +120,7 @@ class _Call:
         self._doubtful.clear()
         written = "".join(self._written)
         if isinstance(value, str):
-            value = repaired(value) if value.strip() else {}
+            value = self._repaired(value) if value.strip() else {}
         self._no_object = value is not None and kind_of(value) != "object"
         try:
             text = "" if self._no_object or value is None else dumps(fit(value, self.where))
@@ -164,7 +174,7 @@ class CallParser:
         self._done = 0  # calls of the JSON value that is being read
         self._call: _Call | None = None
         self._gap = ""  # white space behind the last call
-        self._repairs = _REPAIRS
+        self._effort = _EFFORT
         self._plain = False
         self._over = False
         self._steps = self._read()
@@ -274,7 +284,7 @@ class CallParser:
             at = found.start()
             if tape.text[at] != "[" or tape.text[at : at + 2].lower() in ("[t", "[/", "["):
                 return at
-            if self._python_name(tape.text[at + 1 :].strip(" ("), begun=True) and self._begins_line(at):
+            if self._python_name(tape.text[at + 1 :].strip("( \t\r\n"), begun=True) and self._begins_line(at):
                 return at
             at += 1
         return len(tape.text)
@@ -288,12 +298,10 @@ class CallParser:
             self._info(text)
         body = text.rstrip()
         if body:
-            space = "".join(self._space)
+            lead = "".join(self._space) + body
             self._space.clear()
-            if self._made and not self._shown:
-                space, body = "", body.lstrip()
+            self._out.append(("text", lead if self._shown or not self._made else lead.lstrip()))
             self._shown = True
-            self._out.append(("text", space + body))
         if len(body) < len(text):
             self._space.append(text[len(body) :])
 
@@ -346,7 +354,7 @@ class CallParser:
             reader = self._section(None)
         elif kind == "json":
             reader = self._bare()
-        elif self._begins_line(tape.at) and self._python_name(found[0].strip("[( \n")):
+        elif self._begins_line(tape.at) and self._python_name(found[0].strip("[( \t\r\n")):
             reader = self._python_list()
         else:
             self._pass_sign()
@@ -377,13 +385,14 @@ class CallParser:
         inside = tape.position
         language = (yield from tape.span(LANGUAGE)).strip().lower()
         yield from tape.span(_SPACES)
-        if language in FENCES and gate != "example" and tape.text[tape.at : tape.at + 1] in ("{", "["):
+        first = tape.text[tape.at : tape.at + 1]
+        if language in FENCES and gate != "example" and first and first in "{[<":
             self._fence = marks
-            tape.marks = FENCE_END
-            sure = language in CALL_FENCES
-            found = yield from self._candidate("go" if sure else "whole", self._in_fence())
-            tape.marks = MARKS
-            if found:
+            if first == "<" or language in OTHER_FENCES:
+                inner: _Gate = "last" if announced.meant(self._before) else "example"
+            else:
+                inner = "go" if language in CALL_FENCES else "whole"
+            if inner != "example" and (yield from self._candidate(inner, self._in_fence())):
                 self._fence = ""
                 return
         tape.back(inside)
@@ -403,7 +412,7 @@ class CallParser:
         gate, self._gate = self._gate, "go"
         if found and gate == "wait":
             found = "\n" in self._gap or not announced.goes_on((yield from self._tape.peek()))
-        elif found and gate == "whole":
+        elif found and gate in ("whole", "last"):
             found = not (yield from self._tape.peek())
         elif gate == "example":
             found = False
@@ -425,29 +434,30 @@ class CallParser:
         made = self._made
         fresh, closed_ = True, False
         if mark and mark.role == "named" and mark.name:
-            yield from self._element(mark.name)
+            if not (yield from self._element(mark.name)):
+                return False
             fresh = False
         while True:
-            end = tape.position
-            first = yield from tape.peek()
-            self._gap = tape.since(end)
+            first = yield from self._behind()
             start = tape.position
             found = True
             if first == "<":
                 mark = yield from self._tag()
-                if mark is None or mark.role == "result":
+                if mark is None and self._made > made and TAG_BEGUN.match(tape.text, tape.at):
+                    tape.at = len(tape.text)  # the answer ended within a mark
+                elif mark is None or mark.role == "result":
                     found = False
                 elif mark.closing:
                     fresh, closed_ = False, True
                 elif mark.role == "named" and mark.name:
-                    yield from self._element(mark.name)
+                    found = yield from self._element(mark.name)
                     fresh, closed_ = False, False
                 else:
                     found = fresh = mark.role != "member"
             elif first == "[" and (bracket := (yield from self._bracket())):
                 found = fresh = "RESULTS" not in bracket
             elif first and first in "{[" and (fresh or not closed_):
-                found = yield from self._json()
+                found = yield from (self._python_list() if (yield from self._names()) else self._json())
                 fresh, closed_ = False, False
             elif first and first in "`~":
                 found = yield from self._fence_mark()
@@ -462,36 +472,44 @@ class CallParser:
             else:
                 found = False
             if not found:
-                tape.back(start)
+                if self._made > made:
+                    tape.back(start)
                 return self._made > made
             if self._made > made and self._gate == "go":
                 tape.forget()
 
     def _bare(self) -> Steps[bool]:
         """A JSON value without a mark."""
+        tape = self._tape
         made = yield from self._json()
-        end = self._tape.position
-        yield from self._tape.peek()
-        self._gap = self._tape.since(end)
+        while (yield from self._behind()) in ("}", "]") and made:
+            tape.at += 1
         return made
 
     def _in_fence(self) -> Steps[bool]:
-        """A JSON value, and the end of its fence."""
+        """Calls, and the end of their fence."""
         tape = self._tape
-        made = yield from self._json()
-        while True:
-            end = tape.position
-            first = yield from tape.peek()
-            self._gap = tape.since(end)
-            if first and first in "}],;":
-                tape.at += 1
-            elif first and first in "`~" and (yield from self._fence_mark()):
-                end = tape.position
-                yield from tape.peek()
-                self._gap = tape.since(end)
-                return made
-            else:
-                return made
+        if tape.text[tape.at] == "<":
+            mark = yield from self._tag()
+            if mark is None or mark.closing or mark.role not in ("open", "named"):
+                return False
+            made = yield from self._section(mark)
+        else:
+            tape.marks = FENCE_END
+            made = yield from self._json()
+            tape.marks = MARKS
+        while (first := (yield from self._behind())) and first in "}],;":
+            tape.at += 1
+        if first and first in "`~" and (yield from self._fence_mark()):
+            yield from self._behind()
+        return made
+
+    def _behind(self) -> Steps[str]:
+        """The next character; the white space before it stands behind a call."""
+        end = self._tape.position
+        first = yield from self._tape.peek()
+        self._gap = self._tape.since(end)
+        return first
 
     def _tag(self) -> Steps[Tag | None]:
         """The tag that stands here, read over; None if there is none."""
@@ -514,6 +532,17 @@ class CallParser:
         yield from tape.span(LANGUAGE)
         return True
 
+    def _names(self) -> Steps[bool]:
+        """Whether a name stands behind a bracket."""
+        tape = self._tape
+        start = tape.position
+        if tape.text[tape.at] == "[":
+            tape.at += 1
+            first = yield from tape.peek()
+            tape.back(start)
+            return first.isalpha()
+        return False
+
     def _bracket(self) -> Steps[str]:
         """The mark in brackets that stands here, read over; empty if there is none."""
         tape = self._tape
@@ -528,19 +557,27 @@ class CallParser:
         """A call that begins with the name of its tool: ``name{…}``, ``name[ARGS]{…}``, ``name(…)``."""
         tape = self._tape
         name = yield from tape.span(_IDENTIFIER)
+        end = tape.position
         if not name:
             return False
         separated = False
         while True:
             first = yield from tape.peek()
+            sure = separated or tape.position == end or self._known(name)
             if first == "{" or (separated and first in ('"', "'")):
-                yield from self._object(name, first)
-                return True
+                if sure:
+                    yield from self._object(name, first)
+                return sure
             if first == "(":
-                arguments = yield from self._parentheses(name.removesuffix(".call"))
-                self._whole_call(name.removesuffix(".call"), arguments)
+                name = name.removesuffix(".call")
+                if not self._known(name):
+                    return False
+                given = yield from self._parentheses(name)
+                if given is None:
+                    return False
+                self._whole_call(name, given)
                 return True
-            if first == "`":
+            if first == "`" and sure:
                 if not (yield from self._fence_mark()):
                     return False
                 continue
@@ -563,10 +600,9 @@ class CallParser:
                     name = (yield from tape.span(_IDENTIFIER)) or name
                 continue
             tape.back(start)
-            if mark and (mark.role == "member" or self._known(name)):
+            return bool(mark and (mark.role == "member" or self._known(name))) and (
                 yield from self._element(name)
-                return True
-            return False
+            )
 
     def _object(self, name: str, first: str) -> Steps[None]:
         """The arguments of a call whose name is known: an object of their own, or a string with one in it."""
@@ -579,29 +615,27 @@ class CallParser:
             call.complete(self._repaired((yield from self._broken(start))))
         self._end(call)
 
-    def _element(self, name: str) -> Steps[None]:
-        """The arguments of a call whose name is known, as elements or as an object."""
+    def _element(self, name: str) -> Steps[bool]:
+        """The arguments of a call whose name is known, as elements or as an object; False if it is none."""
         tape = self._tape
-        call = self._begin(name)
+        call: _Call | None = None
         keys: set[str] = set()
         key = ""
         while True:
             start = tape.position
             first = yield from tape.peek()
-            if first and first in "{\"'" and not keys:
-                tape_start = tape.position
-                try:
-                    yield from self._arguments(call, first)
-                except Broken:
-                    call.complete(self._repaired((yield from self._broken(tape_start))))
-                break
             if first and first in "`~" and (yield from self._fence_mark()):
                 continue
+            if first and first in "{\"'" and not keys:
+                yield from self._object(name, first)
+                return True
             mark = (yield from self._tag()) if first == "<" else None
+            if call is None:
+                if not mark and (first or not self._known(name)):
+                    return False
+                call = self._begin(name)
             if mark is None or mark.role != "member":
                 tape.back(start)
-                if keys:
-                    call.write("}")
                 break
             if mark.closing:
                 continue
@@ -615,31 +649,36 @@ class CallParser:
                 yield from self._member(call, call.where.property(key), exact=mark.exact)
             else:
                 yield from self._member_text()
+        if keys:
+            call.write("}")
         self._end(call)
+        return True
 
     def _member(self, call: _Call, where: Place, *, exact: bool) -> Steps[None]:
         """An argument that is written as an element; goes out as it comes where only text is taken."""
         if where.types == _TEXT or (exact and where.takes("string")):
             call.write('"')
-            yield from self._until_member_ends(lambda text: call.write(escaped(text)))
+            yield from self._until_member_ends(lambda text: call.write(escaped(text)), exact=exact)
             call.write('"')
             return
         text = yield from self._member_text()
-        call.write(dumps(_valued(text, where)))
+        call.write(dumps(self._valued(text, where)))
 
     def _member_text(self) -> Steps[str]:
         parts: list[str] = []
         yield from self._until_member_ends(parts.append)
         return "".join(parts)
 
-    def _until_member_ends(self, write: Callable[[str], object]) -> Steps[None]:
-        """An element's text, without the line break behind its tag and before the next."""
+    def _until_member_ends(self, write: Callable[[str], object], *, exact: bool = False) -> Steps[None]:
+        """An element's text; if not exact, without the line break behind its tag and before the next."""
         tape = self._tape
-        yield from tape.span(_LINE_BREAK)
+        if not exact:
+            yield from tape.span(_LINE_BREAK)
         while True:
             end = MEMBER_END.search(tape.text, tape.at)
-            if end:
-                write(tape.text[tape.at : end.start()].removesuffix("\n"))
+            if end and (end.end() < len(tape.text) or tape.ended):
+                text = tape.text[tape.at : end.start()]
+                write(text if exact else text.removesuffix("\n").removesuffix("\r"))
                 tape.at = end.start()
                 start = tape.position
                 mark = yield from self._tag()
@@ -664,7 +703,7 @@ class CallParser:
             first = yield from tape.peek()
             if first == "" and calls:
                 break
-            if first in ("]", ","):
+            if first in ("]", ",", ";"):
                 tape.at += 1
                 if first == "]":
                     break
@@ -672,17 +711,18 @@ class CallParser:
             name = yield from tape.span(_IDENTIFIER)
             if not name or (yield from tape.peek()) != "(":
                 return False
-            calls.append((name, (yield from self._parentheses(name))))
-        end = tape.position
-        if (yield from tape.peek()) == "(":
+            given = yield from self._parentheses(name)
+            if given is None:
+                return False
+            calls.append((name, given))
+        if (yield from self._behind()) == "(":
             return False
-        self._gap = tape.since(end)
         for name, arguments in calls:
             self._whole_call(name, arguments)
         return bool(calls)
 
-    def _parentheses(self, name: str) -> Steps[dict[str, object]]:
-        """The arguments in parentheses."""
+    def _parentheses(self, name: str) -> Steps[dict[str, object] | None]:
+        """The arguments in parentheses; None if they are none."""
         tape = self._tape
         tape.at += 1
         start = tape.position
@@ -713,7 +753,7 @@ class CallParser:
         try:
             return keywords(text, names)
         except Broken:
-            raise _NoCall from None
+            return None
 
     # calls in JSON
 
@@ -743,7 +783,9 @@ class CallParser:
     def _value(self, depth: int) -> Steps[None]:
         tape = self._tape
         first = yield from tape.peek()
-        if depth > _DEEPEST or first not in ("{", "["):
+        if first not in ("{", "["):
+            raise Broken
+        if depth > _DEEPEST:
             yield from skip(tape)
             return
         tape.at += 1
@@ -765,7 +807,8 @@ class CallParser:
         """An object that is a call, or has calls in it; the tape is behind its ``{``."""
         tape = self._tape
         call: _Call | None = None
-        arguments: object = {}
+        arguments: str | None = None
+        whole = False
         while True:
             first = yield from tape.peek()
             if first == "}":
@@ -787,16 +830,19 @@ class CallParser:
             elif key in NAMES and first in ("'", '"') and call is None:
                 call = self._begin((yield from text_of(tape)))
                 self._call = call
-                if arguments != {}:
-                    call.complete(arguments)
-            elif key in ARGUMENTS and call is None:
-                arguments = _loaded((yield from skip(tape)))
-            elif key in ARGUMENTS and call is not None and arguments == {}:
-                arguments = None
-                yield from self._arguments(call, first)
+                if arguments is not None:
+                    call.complete(_loaded(arguments))
+            elif key in ARGUMENTS and not whole:
+                whole = True
+                if call:
+                    yield from self._arguments(call, first)
+                else:
+                    arguments = yield from skip(tape)
             else:
                 yield from skip(tape)
         if call:
+            if self._gate == "whole" and not whole:
+                raise _NoCall
             self._end(call)
 
     def _judge(self, key: str, first: str) -> None:
@@ -866,8 +912,22 @@ class CallParser:
             yield from tape.more()
 
     def _repaired(self, raw: str) -> object:
-        self._repairs -= len(raw)
-        return repaired(raw, library=self._repairs > 0)
+        self._effort -= effort(raw)
+        return repaired(raw, library=self._effort >= 0)
+
+    def _valued(self, text: str, where: Place) -> object:
+        """The value of an element's text: what JSON reads there, if that is taken, else the text itself."""
+        if text.strip() in CONSTANTS:
+            value = CONSTANTS[text.strip()]
+        else:
+            try:
+                value = loads(text)
+            except ValueError:
+                broken = text.lstrip()[:1] in ("{", "[") and not where.takes("string")
+                value = self._repaired(text) if broken else text
+        if isinstance(value, str) or not where.takes(kind_of(value)):
+            return fit(text, where)
+        return fit(value, where)
 
     # one call
 
@@ -894,7 +954,9 @@ class CallParser:
         if tool is None and self._gate == "whole":
             raise _NoCall
         only = self._called and not self._tools.parallel
-        call = _Call(self._tape, name, None if only else tool, self._ignore if only else self._emit)
+        call = _Call(
+            self._tape, name, None if only else tool, self._ignore if only else self._emit, self._repaired
+        )
         call.begin()
         return call
 
@@ -911,6 +973,8 @@ class CallParser:
             raise _Over
 
     def _whole_call(self, name: str, arguments: object) -> None:
+        if self._gate == "whole" and arguments is None:
+            raise _NoCall
         call = self._begin(name)
         call.complete(arguments)
         self._end(call)
@@ -928,17 +992,3 @@ def _loaded(raw: str) -> object:
         return loads(raw)
     except ValueError:
         raise Broken from None
-
-
-def _valued(text: str, where: Place) -> object:
-    """The value of an element's text: what JSON reads there, if that is taken, else the text itself."""
-    if text.strip() in CONSTANTS:
-        value = CONSTANTS[text.strip()]
-    else:
-        try:
-            value = loads(text)
-        except ValueError:
-            value = repaired(text) if text.lstrip()[:1] in ("{", "[") and not where.takes("string") else text
-    if isinstance(value, str) or not where.takes(kind_of(value)):
-        return fit(text, where)
-    return fit(value, where)

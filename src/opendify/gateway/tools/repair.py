@@ -13,8 +13,6 @@ NAMES = frozenset({"name", "function", "function_name", "tool", "tool_name"})
 ARGUMENTS = frozenset({"arguments", "parameters", "args", "input", "arguments_json", "params"})
 WRAPPERS = frozenset({"tool_calls", "tool_call", "function_calls", "function_call", "calls"})
 _DEEPEST = 4
-_LONGEST = 65_536
-"""Characters that are given to the library, which takes some microseconds for each."""
 _SIGNS = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _CLOSERS = re.compile(r"[}\]\s]*\Z")
 
@@ -61,9 +59,14 @@ def repaired(raw: str, *, library: bool = True) -> object:
     if not library:
         return None
     try:
-        return cast("object", json_repair.loads(raw[:_LONGEST], skip_json_loads=True))
+        return cast("object", json_repair.loads(raw, skip_json_loads=True))
     except (RecursionError, ValueError):
         return None
+
+
+def effort(raw: str) -> int:
+    """What the library may spend on a text: at each quote and bracket it may look through all of the rest."""
+    return len(raw) * sum(map(raw.count, "\"'{["))
 
 
 def completed(raw: str) -> str:

@@ -251,7 +251,7 @@ def skip(tape: Tape) -> Steps[str]:
             return tape.since(start)
 
 
-_WORD = re.compile(r"""[^\s,:\[\]{}"']+""")
+_WORD = re.compile(r"""[^\s,:\[\]{}"'<`]+""")
 _LONGEST_WORD = 5000
 
 
