@@ -365,8 +365,8 @@ def _with_numbers(value: object, change: Callable[[object], object]) -> object:
     return change(value) if isinstance(value, int | float) else value
 
 
-_CLOSING_TAG: Final = re.compile(r"\s*</[^<>]+>\Z")
-_CLOSER: Final = re.compile(r"\s*(?:</[^<>]+>|<｜[^<>]+end｜>|```|[\])}])\Z")
+_CLOSING_TAG: Final = re.compile(r"\n?</[^<>]+>\Z")
+_CLOSER: Final = re.compile(r"\n?(?:</[^<>]+>|<｜[^<>]+end｜>|```|[\])}])\Z")
 _RAW: Final = ("invoke", "invoke_prefixed", "dsml")
 """Formats in which a bracket before the closing tag may be part of a text."""
 

@@ -17,6 +17,7 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\n)|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "a": "\a", "v": "\v"}
 _SIGNS = {"(": "[", ")": "]"}
+_CLOSERS = {"[": "]", "{": "}"}
 
 
 def keywords(text: str, positional: Sequence[str]) -> dict[str, object]:
@@ -31,6 +32,8 @@ def keywords(text: str, positional: Sequence[str]) -> dict[str, object]:
 
     >>> keywords("'Paris', days=3, exact=True, among=[1, 2]", ["city"])
     {'city': 'Paris', 'days': 3, 'exact': True, 'among': [1, 2]}
+    >>> keywords("days=[{'first': 1, ", [])
+    {'days': [{'first': 1}]}
     """
     found: dict[str, object] = {}
     names = iter(positional)
@@ -49,19 +52,20 @@ def _arguments(text: str) -> Iterator[tuple[str | None, list[str]]]:
     """Each argument with its name, and the JSON that its value is."""
     key: str | None = None
     parts: list[str] = []
-    depth = at = 0
+    levels: list[str] = []
+    at = 0
     while at < len(text):
         token = _TOKEN.match(text, at)
         if token is None:
             raise Broken
         at = token.end()
         sign = token["sign"]
-        if sign == "," and not depth:
+        if sign == "," and not levels:
             if parts:
                 yield key, parts
             key, parts = None, []
         elif token["key"] is not None:
-            if depth or parts:
+            if levels or parts:
                 raise Broken
             key = token["key"]
         elif token["string"]:
@@ -69,12 +73,22 @@ def _arguments(text: str) -> Iterator[tuple[str | None, list[str]]]:
         elif word := token["word"]:
             parts.append(dumps(CONSTANTS[word]) if word in CONSTANTS else word)
         elif sign:
-            depth += (sign in "([{") - (sign in ")]}")
-            if sign in ")]}" and parts and parts[-1] == ",":
-                parts.pop()
-            parts.append(_SIGNS.get(sign, sign))
+            sign = _SIGNS.get(sign, sign)
+            if sign in "[{":
+                levels.append(_CLOSERS[sign])
+            elif sign in "]}":
+                levels = levels[:-1]
+                _drop_comma(parts)
+            parts.append(sign)
     if parts:
-        yield key, parts
+        if levels:  # the end of the text closes what is open
+            _drop_comma(parts)
+        yield key, [*parts, *reversed(levels)]
+
+
+def _drop_comma(parts: list[str]) -> None:
+    if parts and parts[-1] == ",":
+        parts.pop()
 
 
 def _unquoted(literal: str) -> str:
