@@ -62,12 +62,23 @@ LONGEST_BRACKET = 16
 
 MARKS = re.compile(rf"{_HEAD}|{LIST}|{_RESULTS}", re.IGNORECASE)
 """What ends a call that was not closed. Inside a string it may be a part of it."""
-MEMBER_END = re.compile(
-    rf"</?{_LEAD}(?:parameter|arg_key|arg_value)(?=[\s=>|｜/])"
-    rf"|</{_LEAD}(?:invoke|function|tool_calls?|function_calls?)\s?[|｜]?>[ \t]{{0,8}}(?=[\r\n<]|\Z)",
-    re.IGNORECASE,
-)
-"""What an argument ends at that is written as an element; that of the whole call, if no text follows."""
+
+
+def _member_end(closers: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"</?{_LEAD}(?:parameter|arg_key|arg_value)(?=[\s=>|｜/])"
+        rf"|</{_LEAD}(?:{closers})\s?[|｜]?>[ \t]{{0,8}}(?=[\r\n<]|\Z)",
+        re.IGNORECASE,
+    )
+
+
+MEMBER_ENDS = {
+    "invoke": _member_end("invoke|function_calls?|tool_calls"),
+    "function": _member_end("function|tool_calls?"),
+}
+MEMBER_END = _member_end("tool_calls?|function_calls?")
+"""What an argument ends at that is written as an element: its own end, or that of the whole call, if no text
+follows. By the word of the mark that has the tool's name."""
 MEMBER_TAIL = re.compile(rf"\n?(?:{_BEGUN}(?:\s?[|｜]?>[ \t]{{0,8}})?)?\Z")
 FENCE_END = re.compile(r"\n[ \t]{0,8}(?:```|~~~)")
 """The same for a call in a fence."""

@@ -27,6 +27,7 @@ from opendify.gateway.tools.formats import (
     LONGEST_MARK,
     MARKS,
     MEMBER_END,
+    MEMBER_ENDS,
     MEMBER_TAIL,
     OTHER_FENCES,
     TAG,
@@ -434,7 +435,7 @@ class CallParser:
         made = self._made
         fresh, closed_ = True, False
         if mark and mark.role == "named" and mark.name:
-            if not (yield from self._element(mark.name)):
+            if not (yield from self._element(mark.name, mark.word)):
                 return False
             fresh = False
         while True:
@@ -450,7 +451,7 @@ class CallParser:
                 elif mark.closing:
                     fresh, closed_ = False, True
                 elif mark.role == "named" and mark.name:
-                    found = yield from self._element(mark.name)
+                    found = yield from self._element(mark.name, mark.word)
                     fresh, closed_ = False, False
                 else:
                     found = fresh = mark.role != "member"
@@ -615,9 +616,10 @@ class CallParser:
             call.complete(self._repaired((yield from self._broken(start))))
         self._end(call)
 
-    def _element(self, name: str) -> Steps[bool]:
+    def _element(self, name: str, word: str = "") -> Steps[bool]:
         """The arguments of a call whose name is known, as elements or as an object; False if it is none."""
         tape = self._tape
+        ends = MEMBER_ENDS.get(word, MEMBER_END)
         call: _Call | None = None
         keys: set[str] = set()
         key = ""
@@ -640,42 +642,44 @@ class CallParser:
             if mark.closing:
                 continue
             if mark.word == "arg_key":
-                key = (yield from self._member_text()).strip()
+                key = (yield from self._member_text(ends)).strip()
                 continue
             key = mark.name or key
             if key and key not in keys:
                 call.write(("," if keys else "{") + f'"{escaped(key)}":')
                 keys.add(key)
-                yield from self._member(call, call.where.property(key), exact=mark.exact)
+                yield from self._member(call, call.where.property(key), ends, exact=mark.exact)
             else:
-                yield from self._member_text()
+                yield from self._member_text(ends)
         if keys:
             call.write("}")
         self._end(call)
         return True
 
-    def _member(self, call: _Call, where: Place, *, exact: bool) -> Steps[None]:
+    def _member(self, call: _Call, where: Place, ends: re.Pattern[str], *, exact: bool) -> Steps[None]:
         """An argument that is written as an element; goes out as it comes where only text is taken."""
         if where.types == _TEXT or (exact and where.takes("string")):
             call.write('"')
-            yield from self._until_member_ends(lambda text: call.write(escaped(text)), exact=exact)
+            yield from self._until_member_ends(ends, lambda text: call.write(escaped(text)), exact=exact)
             call.write('"')
             return
-        text = yield from self._member_text()
+        text = yield from self._member_text(ends)
         call.write(dumps(self._valued(text, where)))
 
-    def _member_text(self) -> Steps[str]:
+    def _member_text(self, ends: re.Pattern[str]) -> Steps[str]:
         parts: list[str] = []
-        yield from self._until_member_ends(parts.append)
+        yield from self._until_member_ends(ends, parts.append)
         return "".join(parts)
 
-    def _until_member_ends(self, write: Callable[[str], object], *, exact: bool = False) -> Steps[None]:
+    def _until_member_ends(
+        self, ends: re.Pattern[str], write: Callable[[str], object], *, exact: bool = False
+    ) -> Steps[None]:
         """An element's text; if not exact, without the line break behind its tag and before the next."""
         tape = self._tape
         if not exact:
             yield from tape.span(_LINE_BREAK)
         while True:
-            end = MEMBER_END.search(tape.text, tape.at)
+            end = ends.search(tape.text, tape.at)
             if end and (end.end() < len(tape.text) or tape.ended):
                 text = tape.text[tape.at : end.start()]
                 write(text if exact else text.removesuffix("\n").removesuffix("\r"))
