@@ -5,22 +5,49 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-_EXAMPLE = re.compile(
-    r"\b(?:for example|for instance|e\.g\.|such as|looks? like|examples?"
-    r"|would (?:be|emit|write|return|produce|output))"
-    r"|例如|比如|示例|举例|样例|例子|格式(?:如下|为|是)|譬如",
-    re.IGNORECASE,
+LONGEST_LINE = 240
+"""Characters before a mark that may tell what it is."""
+_EXAMPLE = (
+    "for example", "for instance", "e g", "i e", "such as", "looks like", "look like", "example", "examples",
+    "would be", "would emit", "would write", "would return", "would produce", "would output", "would look",
+    "could be", "might be", "imagine", "suppose", "consider", "instead of", "demo", "equivalent to",
+    "to illustrate", "you write", "you get", "have to write",
+)  # fmt: skip
+"""Whatever stands behind these words is no call."""
+_DESCRIBED = (
+    "syntax", "sample", "samples", "format", "formats", "formatted", "documentation", "docs", "readme",
+    "return", "returns", "returned", "response", "schema", "spec", "specification", "shows", "template",
+    "placeholder", "tag", "tags", "markup", "like this", "like so", "transcript", "message", "log", "logs",
+    "history", "contains", "mock", "do this", "expected output", "actual output", "expected", "not valid",
+    "invalid", "began with", "begins with", "starts with", "ends with", "writes", "emits", "outputs",
+    "produces", "this output", "the text",
+)  # fmt: skip
+"""The same where they lead over to it, with a colon, as a question, or in the same sentence."""
+_EXAMPLE_CHINESE = (
+    "例如", "比如", "示例", "举例", "样例", "例子", "格式如下", "格式为", "格式是", "譬如", "类似", "假设",
+)  # fmt: skip
+_DESCRIBED_CHINESE = (
+    "语法", "格式", "文档", "返回", "模板", "标签", "日志", "不要这样", "写法", "输出", "记录",
+)  # fmt: skip
+_MEANT = ("i", "i'll", "i'm", "let me", "let's", "we", "we'll", "now", "one moment")
+_MEANT_CHINESE = ("我", "现在", "稍")
+_SHOWN = (
+    "show",
+    "show you",
+    "give",
+    "explain",
+    "demonstrate",
+    "illustrate",
+    "describe",
+    "write you",
+    "quote",
 )
-"""Whatever stands after these words is no call."""
-_DESCRIBED = re.compile(
-    r"\b(?:syntax|samples?|formats?|formatted|documentation|docs|returns?|schema|template|placeholder|tags?|markup)\b"
-    r"|like (?:this|so)|\b(?:don't|do not|never) (?:do|write|use|send|emit)\b|语法|格式|文档|返回|模板|标签",
-    re.IGNORECASE,
-)
-"""The same where they lead over to it, with a colon or in the same sentence."""
-_MEANT = re.compile(r"\b(?:I|I'll|I'm|let me|let's|we|now|one moment)\b|我|让我|现在|稍", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])")
+_SHOWN_CHINESE = ("展示", "给你看", "演示", "说明", "解释", "举个")
+"""What somebody means who shows something."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+_BETWEEN = re.compile(r"[^\w']+")
 _ENDS = ".!?:;。！？：；…"
+_LEADS = (":", "：", "?", "？")
 _DECORATION = " \t\r*_#>-•"
 _BACKTICKS = re.compile("`+")
 
@@ -31,28 +58,53 @@ def gate(before: str) -> Literal["go", "wait", "example"]:
     >>> gate("Let me look.\\n"), gate("You may use "), gate("For example:\\n")
     ('go', 'wait', 'example')
     """
-    line = before[before.rfind("\n") + 1 :].strip(_DECORATION)
-    above = "" if line else before.rstrip()
-    text = line or above[above.rfind("\n") + 1 :].strip(_DECORATION)
+    own, text = _line(before)
     if not text:
         return "go"
-    sentence = _SENTENCE.split(text)[-1]
-    if _EXAMPLE.search(sentence):
+    sentence, words = _last_sentence(text)
+    begun = bool(own) and own[-1] not in _ENDS
+    leads = begun or text.endswith(_LEADS) or text[-1] not in _ENDS
+    unmeant = not _means(sentence, words)
+    if (leads or unmeant) and _says(sentence, words, _EXAMPLE, _EXAMPLE_CHINESE):
         return "example"
-    leads_over = text.endswith((":", "：")) or (line and line[-1] not in _ENDS)
-    if leads_over and _DESCRIBED.search(sentence):
+    if leads and unmeant and _says(sentence, words, _DESCRIBED, _DESCRIBED_CHINESE):
         return "example"
-    return "wait" if line and line[-1] not in _ENDS else "go"
+    return "wait" if begun else "go"
+
+
+def _line(before: str) -> tuple[str, str]:
+    """What stands on the line before a mark; the same, or else the line above."""
+    line = before[before.rfind("\n") + 1 :].strip(_DECORATION)
+    if line:
+        return line[-LONGEST_LINE:], line[-LONGEST_LINE:]
+    above = before.rstrip()
+    return "", above[above.rfind("\n") + 1 :].strip(_DECORATION)[-LONGEST_LINE:]
+
+
+def _last_sentence(text: str) -> tuple[str, str]:
+    """The last sentence of a line, and its words between single spaces."""
+    sentence = _SENTENCE.split(text)[-1].lower().replace("’", "'")
+    return sentence, f" {_BETWEEN.sub(' ', sentence)} "
+
+
+def _says(sentence: str, words: str, english: tuple[str, ...], chinese: tuple[str, ...]) -> bool:
+    return any(f" {phrase} " in words for phrase in english) or any(phrase in sentence for phrase in chinese)
+
+
+def _means(sentence: str, words: str) -> bool:
+    return _says(sentence, words, _MEANT, _MEANT_CHINESE) and not _says(
+        sentence, words, _SHOWN, _SHOWN_CHINESE
+    )
 
 
 def meant(before: str) -> bool:
     """Whether the words before a fence say that what stands in it is done, not shown; or there are none.
 
-    >>> meant("I'll look it up:\n"), meant("The tags:\n")
-    (True, False)
+    >>> meant("I'll look it up:\n"), meant("The tags:\n"), meant("I show you the tags:\n")
+    (True, False, False)
     """
-    text = before.strip()
-    return not text or bool(_MEANT.search(_SENTENCE.split(text[text.rfind("\n") + 1 :])[-1]))
+    _, text = _line(before)
+    return not text or _means(*_last_sentence(text))
 
 
 def in_code(line: str) -> bool:
@@ -61,6 +113,8 @@ def in_code(line: str) -> bool:
     >>> in_code("Write `<b>` or `"), in_code("Write `<b>` or ")
     (True, False)
     """
+    if "`" not in line:
+        return False
     opened = ""
     for run in _BACKTICKS.finditer(line):
         if not opened:

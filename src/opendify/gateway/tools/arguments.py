@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from opendify.gateway.schemas import MAX_LEVELS
 from opendify.gateway.tools.fitting import Place, dumps, escaped, fit, loads, number
 from opendify.gateway.tools.tape import Broken, Steps, Tape, skip, string, text_of, word
 
@@ -83,6 +84,8 @@ def canonical(tape: Tape, where: Place, write: Callable[[str], object]) -> Steps
         if first in "{[" and inner.takes("object" if first == "{" else "array"):
             tape.at += 1
             level.count += 1
+            if len(levels) == MAX_LEVELS:
+                raise Broken
             write(lead + first)
             levels.append(_Level("}" if first == "{" else "]", inner))
             continue

@@ -48,8 +48,8 @@ _END_TOKEN = "s"
 """``</s>``: only behind a call is it what ends the text of a model; elsewhere it strikes through."""
 _HEAD = rf"{_START})(?=[\s=>|｜/])"
 _BEGUN = r"</?\s?(?:[|｜]\s?(?:D(?:S(?:M(?:L\s?(?:[|｜]\s?)?)?)?)?)?)?[\w.▁:-]{0,48}"
-TAG = re.compile(rf"{_START}|(?<=/){_END_TOKEN})(\s?[|｜]?>|[\s=/][^<>]{{0,300}}>)", re.IGNORECASE)
-TAG_BEGUN = re.compile(rf"(?:{_HEAD}[^<>]{{0,300}}|{_BEGUN}[|｜\s]?)\Z", re.IGNORECASE)
+TAG = re.compile(rf"{_START}|(?<=/){_END_TOKEN})(\s?[|｜]?>|[\s=/][^<>]{{0,300}}>)")
+TAG_BEGUN = re.compile(rf"(?:{_HEAD}[^<>]{{0,300}}|{_BEGUN}[|｜\s]?)\Z")
 """What may still become a tag."""
 _NAME = re.compile(r"\b(?:name|tool_name|function)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>|｜]+))")
 _VALUE = re.compile(r"^\s*=\s*[\"']?([^\"'>|｜]+?)[\"']?\s*[|｜]?>")
@@ -60,7 +60,7 @@ _RESULTS = r"\[/?TOOL_RESULTS\]|<\|start_header_id\|>"
 BRACKET = re.compile(r"\[/?(TOOL_CALLS|ARGS|CALL_ID|TOOL_RESULTS)\]")
 LONGEST_BRACKET = 16
 
-MARKS = re.compile(rf"{_HEAD}|{LIST}|{_RESULTS}", re.IGNORECASE)
+MARKS = re.compile(rf"{_HEAD}|{LIST}|{_RESULTS}")
 """What ends a call that was not closed. Inside a string it may be a part of it."""
 
 
@@ -68,7 +68,6 @@ def _member_end(closers: str) -> re.Pattern[str]:
     return re.compile(
         rf"</?{_LEAD}(?:parameter|arg_key|arg_value)(?=[\s=>|｜/])"
         rf"|</{_LEAD}(?:{closers})\s?[|｜]?>[ \t]{{0,8}}(?=[\r\n<]|\Z)",
-        re.IGNORECASE,
     )
 
 
@@ -82,6 +81,7 @@ follows. By the word of the mark that has the tool's name."""
 MEMBER_TAIL = re.compile(rf"\n?(?:{_BEGUN}(?:\s?[|｜]?>[ \t]{{0,8}})?)?\Z")
 FENCE_END = re.compile(r"\n[ \t]{0,8}(?:```|~~~)")
 """The same for a call in a fence."""
+MARK_BEGUN = re.compile(r"(?:<[^<>\s]{0,60}|\[[A-Z_/]{0,20}|\n[ \t`~]{0,10})\Z")
 LONGEST_MARK = 80
 
 
@@ -156,7 +156,6 @@ PYTHONIC = r"\[\s{0,10}[^\W\d][\w.]{0,64}\s?\("
 EVENT = re.compile(
     rf"(?P<tag>{_HEAD})|(?P<list>{LIST})|(?P<results>{_RESULTS})|(?P<json>{WRAPPED})|(?P<fence>`{{3,20}}|~{{3,20}})"
     rf"|(?P<python>{PYTHONIC})|(?P<observed>(?:(?<=\n)|\A)Observation:)",
-    re.IGNORECASE,
 )
 """All that a call may begin with, or that may end one, in text outside of code."""
 
@@ -171,8 +170,7 @@ HELD = re.compile(
             r"(?:`{1,20}|~{1,20})\Z",
             r"(?:(?<=\n)|\A)" + _beginning(*"Observation:"),
         )
-    ),
-    re.IGNORECASE,
+    )
 )
 """What the text ends with that may still become an event."""
 TRIGGERS = re.compile("[<{\\[`~]")

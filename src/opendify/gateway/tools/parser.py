@@ -22,9 +22,11 @@ from opendify.gateway.tools.formats import (
     FENCE_END,
     FENCES,
     HELD,
+    JSON_FENCES,
     LANGUAGE,
     LONGEST_HELD,
     LONGEST_MARK,
+    MARK_BEGUN,
     MARKS,
     MEMBER_END,
     MEMBER_ENDS,
@@ -50,6 +52,10 @@ _Gate = Literal["go", "wait", "whole", "last", "example"]
 """Whether what is read is a call: for sure, if what follows lets it, if it is the whole answer or says itself
 that it has calls, if it is the last of the answer, never."""
 
+_MOST_CALLS = 128
+"""A model that calls so often has lost itself; nothing more is read."""
+_MOST_FAILED = 1000
+"""A text with so many marks that no call belongs to speaks of them; all the rest of it is text."""
 _REMEMBERED = 1000
 """Characters of text before a mark that may tell what it is."""
 _DEEPEST = 4
@@ -176,6 +182,7 @@ class CallParser:
         self._call: _Call | None = None
         self._gap = ""  # white space behind the last call
         self._effort = _EFFORT
+        self._failed = 0  # what began as calls and was none
         self._plain = False
         self._over = False
         self._steps = self._read()
@@ -185,7 +192,7 @@ class CallParser:
         """One piece of the answer in; what is certain out."""
         if self._over:
             return []
-        if self._plain and not TRIGGERS.search(text):
+        if self._plain and (self._failed == _MOST_FAILED or not TRIGGERS.search(text)):
             self._pass(text)
         else:
             self._tape.append(text)
@@ -262,7 +269,7 @@ class CallParser:
 
     def _text(self) -> Steps[None]:
         tape = self._tape
-        while True:
+        while self._failed < _MOST_FAILED:
             found = EVENT.search(tape.text, tape.at)
             if found:
                 self._pass(tape.text[tape.at : found.start()])
@@ -276,6 +283,10 @@ class CallParser:
             if not (yield from tape.more()):
                 return
             self._plain = False
+        self._plain = True
+        while tape.at < len(tape.text) or (yield from tape.more()):
+            self._pass(tape.text[tape.at :])
+            tape.at = len(tape.text)
 
     def _unsure(self) -> int:
         """Where the end of the text begins that may still become a mark."""
@@ -322,72 +333,86 @@ class CallParser:
         return not self._line(at).strip()
 
     def _event(self, found: re.Match[str]) -> Steps[None]:
-        """The tape is at what may be a mark."""
+        """The tape is at what may be a mark: a call is read, or some of it is text."""
         tape = self._tape
         tape.forget()
         kind = next(name for name, text in found.groupdict().items() if text is not None)
         if kind == "fence":
-            yield from self._fenced()
-            return
-        if self._fence or announced.in_code(self._line(tape.at)):
-            self._pass_sign()
-            return
-        if kind in ("results", "observed"):
+            called = yield from self._fenced()
+        elif self._fence or announced.in_code(self._line(tape.at)):
+            called = self._pass_sign()
+        elif kind in ("results", "observed"):
             if self._made and (kind == "results" or self._begins_line(tape.at)):
                 raise _Over
-            self._pass_sign()
-            return
-        start = tape.position
-        gate = announced.gate(self._before)
-        reader: Steps[bool]
-        if kind == "tag":
-            mark = yield from self._tag()
-            if mark and mark.role == "result" and self._made:
-                raise _Over
-            if mark is None or mark.closing or mark.role in ("member", "separator", "result"):
-                if mark is None or not self._made:
-                    tape.back(start)
-                    self._pass_sign()
-                return
-            reader = self._section(mark)
-        elif kind == "list":
-            tape.at += len(found[0])
-            reader = self._section(None)
-        elif kind == "json":
-            reader = self._bare()
-        elif self._begins_line(tape.at) and self._python_name(found[0].strip("[( \t\r\n")):
-            reader = self._python_list()
+            called = self._pass_sign()
+        elif kind == "tag":
+            called = yield from self._tagged()
         else:
-            self._pass_sign()
-            return
-        if not (yield from self._candidate(gate, reader)):
-            self._pass(tape.since(start))
+            called = yield from self._begun(kind, found[0])
+        self._failed += not called
 
-    def _pass_sign(self) -> None:
+    def _tagged(self) -> Steps[bool]:
+        tape = self._tape
+        start = tape.position
+        mark = yield from self._tag()
+        if mark and self._made and mark.role == "result":
+            raise _Over
+        if mark and self._made and (mark.closing or mark.role in ("member", "separator")):
+            return False
+        if mark is None or mark.closing or mark.role not in ("open", "named"):
+            tape.back(start)
+            return self._pass_sign()
+        return (yield from self._calls(start, self._section(mark)))
+
+    def _begun(self, kind: str, text: str) -> Steps[bool]:
+        tape = self._tape
+        start = tape.position
+        if kind == "list":
+            tape.at += len(text)
+            return (yield from self._calls(start, self._section(None)))
+        if kind == "json":
+            return (yield from self._calls(start, self._bare()))
+        if self._begins_line(tape.at) and self._python_name(text.strip("[( \t\r\n")):
+            return (yield from self._calls(start, self._python_list()))
+        return self._pass_sign()
+
+    def _calls(self, start: int, reader: Steps[bool]) -> Steps[bool]:
+        """Reads what begins with a mark, which is text if it has no call in it."""
+        found = yield from self._candidate(announced.gate(self._before), reader)
+        if not found:
+            self._pass(self._tape.since(start))
+        return found
+
+    def _pass_sign(self) -> bool:
         """What looked like a mark is none: its first character is text, and reading goes on behind it."""
         self._pass(self._tape.text[self._tape.at])
         self._tape.at += 1
+        return False
 
-    def _fenced(self) -> Steps[None]:
+    def _fenced(self) -> Steps[bool]:
         """The tape is at three backticks or more: a fence around a call, one around code, or its end."""
         tape = self._tape
         begins = self._begins_line(tape.at)
-        gate = announced.gate(self._before)
         marks = yield from tape.span(FENCE)
         if not begins or len(marks) < 3:
             self._pass(marks)
-            return
+            return False
         if self._fence:
             space = yield from tape.span(_BLANKS)
             if marks.startswith(self._fence) and tape.text[tape.at : tape.at + 1] in ("", "\n", "\r"):
                 self._fence = ""
             self._pass(marks + space)
-            return
+            return False
         inside = tape.position
         language = (yield from tape.span(LANGUAGE)).strip().lower()
         yield from tape.span(_SPACES)
         first = tape.text[tape.at : tape.at + 1]
-        if language in FENCES and gate != "example" and first and first in "{[<":
+        if (
+            language in FENCES
+            and first
+            and first in "{[<"
+            and (language in CALL_FENCES or announced.gate(self._before) != "example")
+        ):
             self._fence = marks
             if first == "<" or language in OTHER_FENCES:
                 inner: _Gate = "last" if announced.meant(self._before) else "example"
@@ -395,10 +420,11 @@ class CallParser:
                 inner = "go" if language in CALL_FENCES else "whole"
             if inner != "example" and (yield from self._candidate(inner, self._in_fence())):
                 self._fence = ""
-                return
+                return True
         tape.back(inside)
         self._pass(marks)
         self._fence, self._fence_begins = marks, True
+        return False
 
     # calls
 
@@ -425,7 +451,7 @@ class CallParser:
         self._before = ""
         if self._gap:
             self._space = [self._gap]
-        if self._called and not self._tools.parallel:
+        if self._made >= _MOST_CALLS or (self._called and not self._tools.parallel):
             raise _Over
         return True
 
@@ -564,6 +590,8 @@ class CallParser:
         separated = False
         while True:
             first = yield from tape.peek()
+            if name in JSON_FENCES and first and first in "{[":
+                return (yield from self._json())
             sure = separated or tape.position == end or self._known(name)
             if first == "{" or (separated and first in ('"', "'")):
                 if sure:
@@ -732,7 +760,10 @@ class CallParser:
         start = tape.position
         depth, quote = 1, ""
         while True:
-            yield from tape.span(_TO_PARENTHESIS)
+            plain = _TO_PARENTHESIS.match(tape.text, tape.at)
+            tape.at = plain.end() if plain else tape.at
+            if tape.at == len(tape.text) and (yield from tape.more()):
+                continue
             sign = tape.text[tape.at : tape.at + 1]
             if not sign or (sign == "\\" and len(tape.text) - tape.at < 2 and (yield from tape.more())):
                 if sign:
@@ -912,7 +943,8 @@ class CallParser:
                     tape.back(start + end)
                     return raw[:end]
                 return raw
-            tape.at = max(tape.at, len(tape.text) - LONGEST_MARK)
+            begun = MARK_BEGUN.search(tape.text, max(tape.at, len(tape.text) - LONGEST_MARK))
+            tape.at = begun.start() if begun else len(tape.text)
             yield from tape.more()
 
     def _repaired(self, raw: str) -> object:
@@ -973,7 +1005,7 @@ class CallParser:
         self._call = None
         self._made += 1
         self._called = self._called or call.known
-        if self._called and self._gate == "go" and not self._tools.parallel:
+        if self._gate == "go" and (self._made >= _MOST_CALLS or (self._called and not self._tools.parallel)):
             raise _Over
 
     def _whole_call(self, name: str, arguments: object) -> None:

@@ -13,6 +13,7 @@ NAMES = frozenset({"name", "function", "function_name", "tool", "tool_name"})
 ARGUMENTS = frozenset({"arguments", "parameters", "args", "input", "arguments_json", "params"})
 WRAPPERS = frozenset({"tool_calls", "tool_call", "function_calls", "function_call", "calls"})
 _DEEPEST = 4
+_EACH = 20
 _SIGNS = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _CLOSERS = re.compile(r"[}\]\s]*\Z")
 
@@ -66,7 +67,7 @@ def repaired(raw: str, *, library: bool = True) -> object:
 
 def effort(raw: str) -> int:
     """What the library may spend on a text: at each quote and bracket it may look through all of the rest."""
-    return len(raw) * sum(map(raw.count, "\"'{["))
+    return len(raw) * (_EACH + sum(map(raw.count, "\"'{[")))
 
 
 def completed(raw: str) -> str:
