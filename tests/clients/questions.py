@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from opendify.gateway.zero_width import strip
+
 Arguments = Mapping[str, object]
 
 CITY = 'Zürich "am See", 北京 🌦'
@@ -30,6 +32,11 @@ def in_one(conversations: Sequence[str | None], remembers: bool) -> bool:
     """Did the requests go on in the conversation of the first where Dify remembers, else all in new ones?"""
     first, *later = conversations
     return first is None and (None in later) is not remembers and len(set(later)) == 1
+
+
+def bare(texts: Sequence[str]) -> list[str]:
+    """Texts without the invisible ids of memory mode 2."""
+    return [strip(text) for text in texts]
 
 
 def said(result: str, call: str = "get_weather") -> str:

@@ -15,6 +15,7 @@ from .questions import (
     TWICE,
     WEATHER,
     answer,
+    bare,
     in_one,
     said,
     then,
@@ -30,7 +31,8 @@ def agent(program: Callable[[str], Program]) -> Program:
 def test_tools_run_with_exact_arguments_until_there_is_an_answer(agent: Program, model: str) -> None:
     told = agent("plain", TWICE, model=model)
     assert told["ran"] == [OSLO, ARGUMENTS]
-    assert (told["final"], told["steps"], told["finish"]) == (said(RESULT), 3, "stop")
+    assert bare([told["final"]]) == [said(RESULT)]
+    assert (told["steps"], told["finish"]) == (3, "stop")
     assert in_one(told["conversations"], MODELS[model])
 
 

@@ -384,6 +384,22 @@ def test_results_go_back_into_the_same_conversation(ask: Ask, asked: Asked, mode
     assert asked().conversation_id == first.dify["conversation_id"]
 
 
+def test_calls_and_json_carry_no_invisible_id_and_yet_go_on(ask: Ask, asked: Asked) -> None:
+    turns, json_object = [user_turn('[[json:{"a": 1}]]')], {"type": "json_object"}
+    first = ask("memory 2", turns, response_format=json_object)
+    assert first.content == '{"a": 1}'
+    turns = [*turns, {"role": "assistant", "content": first.content}, user_turn(CALL)]
+    called = ask("memory 2", turns, tools=TOOLS)
+    assert called.content == ""
+    turns = with_results(turns, called, "21")
+    words = ask("memory 2", turns, tools=TOOLS)
+    assert words.content != bare(words) == "The tool get_weather said: 21"
+    turns = [*turns, {"role": "assistant", "content": words.content}, user_turn('[[json:{"b": 2}]]')]
+    last = ask("memory 2", turns, response_format=json_object)
+    assert last.content == '{"b": 2}'
+    assert asked().conversation_id == first.dify["conversation_id"]
+
+
 def test_results_go_back_into_the_conversation_that_a_header_names(ask: Ask, asked: Asked) -> None:
     turns = [user_turn(CALL)]
     first = ask("memory 0", turns, tools=TOOLS)

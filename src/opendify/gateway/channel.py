@@ -57,6 +57,11 @@ class Channel:
         return "".join(self._text)
 
     @property
+    def calls(self) -> bool:
+        """The answer calls tools."""
+        return bool(self._calls)
+
+    @property
     def message(self) -> Message:
         """The answer as its client will send it back."""
         return self._calls.message(self.text)

@@ -373,13 +373,18 @@ class Completions:
             What is left to send of each choice.
         """
         conversation_id = choices[0].answer.conversation_id
-        mark = self._memory.mark(thread, asking.owner, conversation_id) if conversation_id else ""
+        in_words = asking.request.response_format is None and not choices[0].channel.calls
+        mark = (
+            self._memory.mark(thread, asking.owner, conversation_id) if conversation_id and in_words else ""
+        )
         last = [
             choice.channel.close(choice.answer, mark) + await self._ask(choice, asking) for choice in choices
         ]
         if conversation_id:
             answer = choices[0].channel.message
-            await self._memory.remember(thread, asking.owner, asking.conversation, conversation_id, answer)
+            await self._memory.remember(
+                thread, asking.owner, asking.conversation, conversation_id, answer, mark=mark
+            )
             if prepared and prepared.call.lasting:
                 await self._memory.keep_inputs(asking.owner, conversation_id, prepared.call.lasting)
             if prepared and prepared.tools:

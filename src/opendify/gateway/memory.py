@@ -69,7 +69,9 @@ class Thread:
         turn: The store entry that was taken for going on, and goes back if Dify never began.
         chat: The store key of the client's chat id, which gets the conversation that comes of this.
         by_digest: The conversation is to be found again by its history.
-        by_mark: The first answer carries the conversation's id, invisible.
+        by_mark: The first answer in words carries the conversation's id, invisible. Calls and JSON, which
+            programs read, carry none: up to there the conversation is found by its history.
+        marked: An earlier answer carries it.
     """
 
     conversation_id: str | None = None
@@ -81,6 +83,7 @@ class Thread:
     chat: str | None = None
     by_digest: bool = False
     by_mark: bool = False
+    marked: bool = False
 
     def fresh(self) -> Thread:
         """The same request when its conversation is gone from Dify: a new one, seeded."""
@@ -138,16 +141,24 @@ class Memory:
                 return await self._auto(owner, conversation)
 
     async def remember(
-        self, thread: Thread, owner: Owner, conversation: Conversation, conversation_id: str, answer: Message
+        self,
+        thread: Thread,
+        owner: Owner,
+        conversation: Conversation,
+        conversation_id: str,
+        answer: Message,
+        *,
+        mark: str = "",
     ) -> None:
         """Keep what the next request needs to go on from this answer. Call it before the client sees the end.
 
         Args:
             answer: The answer as the client will send it back.
+            mark: The invisible id that it ends with, if any.
         """
         if thread.chat:
             await self._store.put(thread.chat, conversation_id, ttl=self._ttl)
-        if thread.by_digest:
+        if thread.by_digest or (thread.by_mark and not thread.marked and not mark):
             turn = (*conversation.new, answer)
             key = owner.key("turn", await _identity(conversation, *turn))
             await self._store.put(key, conversation_id, ttl=self._ttl)
@@ -164,11 +175,12 @@ class Memory:
             await self._store.delete(thread.claim)
 
     def mark(self, thread: Thread, owner: Owner, conversation_id: str) -> str:
-        """What an answer in this thread ends with: nothing, or the invisible id of a new conversation.
+        """What an answer in words ends with in this thread: nothing, or the conversation's invisible id.
 
         An id that is no UUID gets no mark. All of Dify's are; what only looks like Dify goes without memory.
         """
-        if not thread.by_mark or thread.conversation_id or not zero_width.fits(conversation_id):
+        marked = thread.marked and thread.conversation_id
+        if not thread.by_mark or marked or not zero_width.fits(conversation_id):
             return ""
         return zero_width.encode(conversation_id, secret=self._secret, context=owner.key("mark", ""))
 
@@ -191,14 +203,14 @@ class Memory:
         await self._store.put(owner.key("tools", conversation_id), digest, ttl=self._ttl)
 
     async def _zero_width(self, owner: Owner, conversation: Conversation) -> Thread:
-        thread = Thread(history=True, by_mark=True)
+        thread = Thread(history=True, by_mark=True, marked=True)
         context = owner.key("mark", "")
         for message in reversed(conversation.history):
             if message.role == "assistant":
                 marked = zero_width.decode(message.text, secret=self._secret, context=context)
                 if marked:
                     return await self._hold(owner, marked, thread)
-        return thread
+        return replace(await self._auto(owner, conversation), by_digest=False, by_mark=True)
 
     async def _auto(self, owner: Owner, conversation: Conversation) -> Thread:
         thread = Thread(history=True, by_digest=True)
