@@ -103,6 +103,15 @@ def test_what_the_schema_is_for_is_told_too() -> None:
     assert "person：Who did it?" in instructions(asked, chinese=True)
 
 
+@pytest.mark.parametrize("wanted", [SOMEBODY, ResponseFormat("json_object")])
+@pytest.mark.parametrize(("chinese", "word"), [(False, "call tools"), (True, "调用工具")])
+def test_a_model_that_has_tools_is_told_that_it_may_still_call_them(
+    wanted: ResponseFormat, chinese: bool, word: str
+) -> None:
+    assert word in instructions(wanted, chinese=chinese, calls=True)
+    assert word not in instructions(wanted, chinese=chinese)
+
+
 @pytest.mark.parametrize("chinese", [False, True])
 def test_a_correction_names_the_fault(chinese: bool) -> None:
     assert "$.age: it is not" in correction("$.age: it is not of type", SOMEBODY, chinese=chinese)

@@ -34,7 +34,9 @@ class Asking:
         wanted = self.request.response_format
         if wanted is None:
             return ""
-        return structured.instructions(wanted, chinese=in_chinese(self.conversation))
+        toolset = self.request.toolset
+        calls = toolset is not None and bool(toolset.allowed)
+        return structured.instructions(wanted, chinese=in_chinese(self.conversation), calls=calls)
 
     def correction(self, fault: Fault) -> str:
         """What the model is told of its mistake."""

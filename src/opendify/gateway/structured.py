@@ -107,6 +107,7 @@ class Words:
     named: str
     described: str
     alone: str
+    calls: str
     wrong: str
 
 
@@ -120,6 +121,7 @@ ENGLISH = Words(
     named=" ({name})",
     described="{name}: {description}",
     alone="Write nothing before or after it, and no code fence.",
+    calls=" This is for your answer, not for calls: call tools as before whenever you need them.",
     wrong=(
         "Your last answer is not the JSON that was asked for, at {fault}. "
         "Write the whole JSON again so that it is right. {alone}"
@@ -135,12 +137,16 @@ CHINESE = Words(
     named="（{name}）",
     described="{name}：{description}",
     alone="前后不要写任何其他内容，也不要使用代码块。",
+    calls="以上仅适用于最终回答；需要时仍可照常调用工具。",
     wrong="你上一次回答不是所要求的 JSON，位置：{fault}。请重新写出完整、正确的 JSON。{alone}",
 )
 
 
-def instructions(wanted: ResponseFormat, *, chinese: bool) -> str:
+def instructions(wanted: ResponseFormat, *, chinese: bool, calls: bool = False) -> str:
     """What the model is told of the form of its answer.
+
+    Args:
+        calls: It may call tools as well.
 
     >>> print(instructions(ResponseFormat("json_schema", schema={"type": "array"}), chinese=False))
     # Answer format
@@ -150,13 +156,14 @@ def instructions(wanted: ResponseFormat, *, chinese: bool) -> str:
     """
     words = CHINESE if chinese else ENGLISH
     if wanted.schema is None:
-        return words.any_object.format(alone=words.alone)
+        return words.any_object.format(alone=words.alone) + (words.calls if calls else "")
     called = wanted.name
     if wanted.description:
         called = words.described.format(name=called, description=wanted.description).strip(":： ")
     told = words.fitting.format(alone=words.alone, named=words.named.format(name=called) if called else "")
     schema = msgspec.json.encode(compact(wanted.schema, wanted.name)).decode()
-    return f"{told}{words.strict if wanted.strict else ''}\n{schema}"
+    more = (words.strict if wanted.strict else "") + (words.calls if calls else "")
+    return f"{told}{more}\n{schema}"
 
 
 def correction(fault: str, wanted: ResponseFormat, *, chinese: bool) -> str:
