@@ -66,6 +66,24 @@ def test_what_dify_calls_the_answer_and_what_it_cost_is_known() -> None:
     assert made.usage == {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 
 
+@pytest.mark.parametrize(
+    ("fields", "usage"),
+    [
+        ({}, None),
+        ({"metadata": None, "files": None}, None),
+        ({"metadata": {"usage": None, "retriever_resources": None}, "files": []}, None),
+        ({"metadata": {"usage": {"prompt_tokens": 1.0, "total_tokens": 3}}}, (1, 0, 3)),
+        ({"metadata": {"usage": {"total_tokens": 3}, "annotation_reply": None}}, (0, 0, 3)),
+    ],
+)
+def test_an_answer_may_end_without_saying_much(
+    fields: dict[str, object], usage: tuple[int, int, int] | None
+) -> None:
+    made, content, _ = answer(*say("Hi"), event("message_end", **fields))
+    assert (content, made.failure, made.complete) == ("Hi", None, True)
+    assert (None if made.usage is None else tuple(made.usage.values())) == usage
+
+
 def test_a_new_agents_closing_message_is_not_said_twice() -> None:
     _, content, _ = answer(*say("Hel", "lo", name="agent_message"), *say("Hello"), END, mode="agent")
     assert content == "Hello"

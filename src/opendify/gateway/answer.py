@@ -23,6 +23,8 @@ from opendify.gateway.wire import Annotation, DifyNote, FinishReason, MessageFil
 from opendify.types import PauseReason
 from opendify.types import events as dify
 from opendify.types.chat import MessageFile as DifyFile
+from opendify.types.chat import RetrieverResource
+from opendify.types.chat import Usage as DifyUsage
 
 Delta = tuple[Literal["content", "reasoning"], str]
 """A piece of the answer, or of what the app thought on the way."""
@@ -58,6 +60,24 @@ class _Chunk(msgspec.Struct, gc=False):
     from_variable_selector: msgspec.Raw = msgspec.Raw()
 
 
+class _Usage(msgspec.Struct, gc=False):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+
+class _Metadata(msgspec.Struct):
+    usage: _Usage | None = None
+    retriever_resources: list[msgspec.Raw] | None = None
+
+
+class _End(msgspec.Struct):
+    """What is read of a `message_end`, which every answer has; most have neither sources nor files."""
+
+    metadata: _Metadata | None = None
+    files: list[msgspec.Raw] | None = None
+
+
 _EVENTS: Mapping[str, TypeAdapter[dify.Event]] = {
     "completion": cast("TypeAdapter[dify.Event]", dify.COMPLETION_EVENTS),  # every event is one
     "workflow": cast("TypeAdapter[dify.Event]", dify.WORKFLOW_EVENTS),
@@ -65,6 +85,7 @@ _EVENTS: Mapping[str, TypeAdapter[dify.Event]] = {
 _CHAT_EVENTS = cast("TypeAdapter[dify.Event]", dify.CHAT_EVENTS)
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_end = msgspec.json.Decoder(_End).decode
 _decode_selector = msgspec.json.Decoder(list[str] | None).decode
 
 
@@ -239,6 +260,8 @@ class Answer:
         elif name == "message" and head.answer:
             self._text(head.answer, head.from_variable_selector, out)
             return
+        elif name == "message_end" and self._mode != "workflow" and self._plain_end(payload, out):
+            return
         self._other(self._events.validate_json(payload), out)
 
     def _introduce(self, head: _Head) -> None:
@@ -259,7 +282,8 @@ class Answer:
                 self.replacement = event.answer
                 self.finish_reason = "content_filter"
             case dify.MessageEndEvent():
-                self._message_end(event, out)
+                metadata = event.metadata
+                self._message_end(metadata.usage, metadata.retriever_resources, event.files, out)
             case dify.ReasoningChunkEvent():
                 self._told_apart.add(event.data.node_id)
                 self._reason(event.data.node_id, event.data.reasoning, out)
@@ -430,11 +454,29 @@ class Answer:
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _message_end(self, event: dify.MessageEndEvent, out: list[Delta]) -> None:
+    def _plain_end(self, payload: bytes, out: list[Delta]) -> bool:
+        """Take a `message_end` that has nothing but usage; False leaves it to those who know all of it."""
+        try:
+            end = _decode_end(payload)
+        except msgspec.ValidationError:
+            return False
+        metadata = end.metadata or _Metadata()
+        if metadata.retriever_resources or end.files:
+            return False
+        self._message_end(metadata.usage, (), (), out)
+        return True
+
+    def _message_end(
+        self,
+        usage: _Usage | DifyUsage | None,
+        resources: Sequence[RetrieverResource],
+        files: Sequence[DifyFile],
+        out: list[Delta],
+    ) -> None:
         self._message_ended = True
         if self._resumed:
             self.usage = self._since()  # Dify tells that of the whole run
-        elif usage := event.metadata.usage:
+        elif usage:
             self.usage = {
                 "prompt_tokens": usage.prompt_tokens,
                 "completion_tokens": usage.completion_tokens,
@@ -442,11 +484,10 @@ class Answer:
             }
         self._flush_text(out)
         self.resources = [
-            cast("dict[str, object]", resource.model_dump(mode="json"))
-            for resource in event.metadata.retriever_resources
+            cast("dict[str, object]", resource.model_dump(mode="json")) for resource in resources
         ]
         self._cite()
-        for file in event.files:
+        for file in files:
             self._file(file, out)
         if not self._workflow_open:
             self.complete = True

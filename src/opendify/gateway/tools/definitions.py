@@ -126,15 +126,15 @@ def toolset(
     True
     """
     legacy = bool(functions) and not tools
+    choice, param = (function_call, "function_call") if legacy else (tool_choice, "tool_choice")
+    if not tools and not functions:
+        if choice in (None, "none", "auto"):
+            return None
+        raise invalid("'tool_choice' asks for a call, but 'tools' is empty.", "tool_choice")
     defined = [
         _tool(definition, place) for definition, place in _definitions(tools or (), functions or (), legacy)
     ]
     names = [tool.name for tool in defined]
-    choice, param = (function_call, "function_call") if legacy else (tool_choice, "tool_choice")
-    if not defined:
-        if choice in (None, "none", "auto"):
-            return None
-        raise invalid("'tool_choice' asks for a call, but 'tools' is empty.", "tool_choice")
     for index, name in enumerate(names):
         if name in names[:index]:
             raise invalid(f"'{_param(legacy)}' has the name '{name}' twice.", f"{_param(legacy)}[{index}]")
