@@ -8,19 +8,21 @@ from typing import Literal
 LONGEST_LINE = 240
 """Characters before a mark that may tell what it is."""
 _EXAMPLE = (
-    "for example", "for instance", "e g", "i e", "such as", "looks like", "look like", "example", "examples",
-    "would be", "would emit", "would write", "would return", "would produce", "would output", "would look",
-    "could be", "might be", "imagine", "suppose", "consider", "instead of", "demo", "equivalent to",
-    "to illustrate", "you write", "you get", "have to write",
+    "for example", "for instance", "e g", "i e", "such as", "looks like", "look like", "would emit",
+    "would write", "would return", "would produce", "would output", "would look", "imagine", "suppose",
+    "consider", "instead of", "demo", "equivalent to", "to illustrate", "you write", "you get",
+    "have to write",
 )  # fmt: skip
 """Whatever stands behind these words is no call."""
+_AN_EXAMPLE = ("example", "examples")
+"""The same unless it is something that somebody does: ``I'll write the example script:``."""
 _DESCRIBED = (
     "syntax", "sample", "samples", "format", "formats", "formatted", "documentation", "docs", "readme",
     "return", "returns", "returned", "response", "schema", "spec", "specification", "shows", "template",
     "placeholder", "tag", "tags", "markup", "like this", "like so", "transcript", "message", "log", "logs",
     "history", "contains", "mock", "do this", "expected output", "actual output", "expected", "not valid",
     "invalid", "began with", "begins with", "starts with", "ends with", "writes", "emits", "outputs",
-    "produces", "this output", "the text",
+    "produces", "this output", "the text", "would be", "could be", "might be",
 )  # fmt: skip
 """The same where they lead over to it, with a colon, as a question, or in the same sentence."""
 _EXAMPLE_CHINESE = (
@@ -29,19 +31,20 @@ _EXAMPLE_CHINESE = (
 _DESCRIBED_CHINESE = (
     "语法", "格式", "文档", "返回", "模板", "标签", "日志", "不要这样", "写法", "输出", "记录",
 )  # fmt: skip
-_MEANT = ("i", "i'll", "i'm", "let me", "let's", "we", "we'll", "now", "one moment")
-_MEANT_CHINESE = ("我", "现在", "稍")
-_SHOWN = (
-    "show",
-    "show you",
-    "give",
-    "explain",
-    "demonstrate",
-    "illustrate",
-    "describe",
-    "write you",
-    "quote",
+_MEANT = (
+    "i", "i'll", "i'm", "let me", "let's", "we", "we'll", "one moment", "here goes", "then",
+)  # fmt: skip
+_MEANT_CHINESE = ("我", "现在", "稍", "正在", "马上", "为您", "调用工具")
+_DOING = re.compile(
+    r"(?:\W*\w+)?\W*(?:add|ask|book|call|check|creat|fetch|gett|look|open|query|runn|search|send|sett|translat"
+    r"|try|turn|updat|writ)ing\b"
+    r"|\W*(?:tool call|function call|action)\W*\Z"
+    r"|\W*here(?:'s| is) (?:the|my) (?:\w+ )?call\b"
 )
+"""What somebody does, or is about to do; how such a sentence begins that names nobody."""
+_SHOWN = (
+    "show", "show you", "give", "explain", "demonstrate", "illustrate", "describe", "write you", "quote",
+)  # fmt: skip
 _SHOWN_CHINESE = ("展示", "给你看", "演示", "说明", "解释", "举个")
 """What somebody means who shows something."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
@@ -52,11 +55,15 @@ _DECORATION = " \t\r*_#>-•"
 _BACKTICKS = re.compile("`+")
 
 
-def gate(before: str) -> Literal["go", "wait", "example"]:
+def gate(before: str, *, fenced: bool = False) -> Literal["go", "wait", "example"]:
     """What a mark is after this text: a call, a call unless the sentence goes on behind it, an example.
+
+    In a fence everything is an example that words lead over to, unless they say that it is done.
 
     >>> gate("Let me look.\\n"), gate("You may use "), gate("For example:\\n")
     ('go', 'wait', 'example')
+    >>> gate("A list of calls:\\n"), gate("A list of calls:\\n", fenced=True)
+    ('go', 'example')
     """
     own, text = _line(before)
     if not text:
@@ -67,7 +74,9 @@ def gate(before: str) -> Literal["go", "wait", "example"]:
     unmeant = not _means(sentence, words)
     if (leads or unmeant) and _says(sentence, words, _EXAMPLE, _EXAMPLE_CHINESE):
         return "example"
-    if leads and unmeant and _says(sentence, words, _DESCRIBED, _DESCRIBED_CHINESE):
+    if (unmeant or (fenced and leads)) and _says(sentence, words, _AN_EXAMPLE, ()):
+        return "example"
+    if leads and unmeant and (fenced or _says(sentence, words, _DESCRIBED, _DESCRIBED_CHINESE)):
         return "example"
     return "wait" if begun else "go"
 
@@ -92,15 +101,15 @@ def _says(sentence: str, words: str, english: tuple[str, ...], chinese: tuple[st
 
 
 def _means(sentence: str, words: str) -> bool:
-    return _says(sentence, words, _MEANT, _MEANT_CHINESE) and not _says(
-        sentence, words, _SHOWN, _SHOWN_CHINESE
-    )
+    if _says(sentence, words, _SHOWN, _SHOWN_CHINESE):
+        return False
+    return _says(sentence, words, _MEANT, _MEANT_CHINESE) or bool(_DOING.match(sentence))
 
 
 def meant(before: str) -> bool:
     """Whether the words before a fence say that what stands in it is done, not shown; or there are none.
 
-    >>> meant("I'll look it up:\n"), meant("The tags:\n"), meant("I show you the tags:\n")
+    >>> meant("I'll look it up:\\n"), meant("The tags:\\n"), meant("I show you the tags:\\n")
     (True, False, False)
     """
     _, text = _line(before)

@@ -411,7 +411,7 @@ class CallParser:
             language in FENCES
             and first
             and first in "{[<"
-            and (language in CALL_FENCES or announced.gate(self._before) != "example")
+            and (language in CALL_FENCES or announced.gate(self._before, fenced=True) != "example")
         ):
             self._fence = marks
             if first == "<" or language in OTHER_FENCES:
