@@ -1,7 +1,8 @@
 """Dify's events as an OpenAI answer. Pure: the raw events of a network read in, pieces of text out.
 
-One `Answer` serves plain and streamed replies alike, so the two can't drift apart. Events that carry text
-are decoded to the few fields they need; all others to the SDK's typed events.
+One `Answer` serves plain and streamed replies alike, so the two can't drift apart. Events that carry text,
+and ends that carry nothing but usage, are decoded to the few fields they need; all others to the SDK's typed
+events.
 """
 
 from __future__ import annotations
