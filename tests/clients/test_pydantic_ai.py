@@ -53,6 +53,13 @@ def test_a_streamed_tool_call_runs_and_the_answer_comes_word_by_word(agent: Prog
     assert told["parts"] > 3
 
 
+def test_a_model_that_speaks_and_thinks_before_it_calls_is_heard_to_the_end(agent: Program) -> None:
+    told = agent("text", "events", f"[[think]] [[reply:Let me look.]] {WEATHER}")
+    assert told["ran"] == [ARGUMENTS]
+    assert told["outputs"] == [said(RESULT)]
+    assert "function_tool_result" in told["events"]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_the_output_is_a_tool_call_after_another_tool_ran(agent: Program, way: str) -> None:
     told = agent("tool", way, then(WEATHER, call("final_result", PLANET)))

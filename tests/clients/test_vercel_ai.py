@@ -1,5 +1,6 @@
 """The Vercel AI SDK over OpenDify: a loop of tool calls, and objects."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -36,12 +37,14 @@ def test_tools_run_with_exact_arguments_until_there_is_an_answer(agent: Program,
     assert in_one(told["conversations"], MODELS[model])
 
 
-def test_a_streamed_tool_call_runs_and_the_answer_comes_word_by_word(agent: Program) -> None:
+def test_a_streamed_call_and_the_answer_come_piece_by_piece(agent: Program) -> None:
     told = agent("streamed", SLOW_WEATHER)
     assert told["ran"] == [ARGUMENTS]
     assert (told["final"], told["steps"], told["finish"]) == (said(RESULT), 2, "stop")
     assert "".join(told["deltas"]) == said(RESULT)
     assert len(told["deltas"]) > 3
+    assert json.loads("".join(told["inputs"])) == ARGUMENTS
+    assert len(told["inputs"]) > 3
 
 
 def test_a_call_that_is_required_comes(agent: Program) -> None:

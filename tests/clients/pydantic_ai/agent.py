@@ -7,7 +7,7 @@ import sys
 from typing import Literal
 
 from pydantic import BaseModel
-from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput
+from pydantic_ai import Agent, AgentRunResultEvent, NativeOutput, PromptedOutput, ToolOutput
 
 model = f"openai-chat:{os.environ['MODEL']}"
 ran: list[dict[str, object]] = []
@@ -57,8 +57,19 @@ async def streamed(agent: Agent, questions: list[str]) -> dict[str, object]:
         return {"outputs": [await result.get_output()], "parts": len(parts)}
 
 
+async def events(agent: Agent, questions: list[str]) -> dict[str, object]:
+    """Ask one question, and listen to all that happens."""
+    kinds: list[str] = []
+    async with agent.run_stream_events(questions[0]) as happening:
+        async for event in happening:
+            kinds.append(event.event_kind)
+            if isinstance(event, AgentRunResultEvent):
+                output = event.result.output
+    return {"outputs": [output], "events": kinds}
+
+
 async def main(which: str, way: str, *questions: str) -> None:
-    told = await {"plain": plain, "streamed": streamed}[way](agents[which], list(questions))
+    told = await {"plain": plain, "streamed": streamed, "events": events}[way](agents[which], list(questions))
     print(json.dumps({"ran": ran, **told}, default=BaseModel.model_dump))
 
 

@@ -42,9 +42,15 @@ const ways = {
   },
   async streamed(prompt) {
     const result = streamText({ ...looping, prompt, onError: ({ error }) => { throw error; } });
-    const deltas = await collect(result.textStream);
+    const parts = await collect(result.fullStream);
     const steps = await result.steps;
-    return { final: await result.text, deltas, steps: steps.length, finish: await result.finishReason };
+    return {
+      final: await result.text,
+      deltas: parts.filter((part) => part.type === "text-delta").map((part) => part.text),
+      inputs: parts.filter((part) => part.type === "tool-input-delta").map((part) => part.delta),
+      steps: steps.length,
+      finish: await result.finishReason,
+    };
   },
   async required(prompt) {
     const result = await generateText({ model, tools: { get_weather }, toolChoice: "required", prompt });
