@@ -124,8 +124,23 @@ class Tape:
                 return span
 
 
-_UNSURE = re.compile(r"[}\]\s]{0,64}(?:<[^\s<>]{0,60}|\[[A-Z_/]{0,20}|`{1,3})?\Z")
-"""Where a string may have ended unclosed: at brackets that would close what is open, before a mark."""
+_MARK_BEGUN = re.compile(r"(?:<[^\s<>]{0,60}|\[[A-Z_/]{0,20}|`{1,3})\Z")
+_CLOSING = "}] \t\r\n"
+_MOST_CLOSING = 32
+
+
+def _sure(run: str) -> int:
+    """How much of a string's text is its own, even if it ended here unclosed.
+
+    Behind that stand brackets that would close what is open, and the beginning of a mark.
+    """
+    end = len(run)
+    if begun := _MARK_BEGUN.search(run, max(0, end - 61)):
+        end = begun.start()
+    if end and run[end - 1] in _CLOSING:
+        start = max(0, end - _MOST_CLOSING)
+        return start + len(run[start:end].rstrip(_CLOSING))
+    return end
 
 
 def string(tape: Tape, write: Callable[[str], object]) -> Steps[None]:
@@ -159,8 +174,7 @@ def string(tape: Tape, write: Callable[[str], object]) -> Steps[None]:
             mark = tape.marks.search(run)
             if mark or end == len(tape.text):
                 upto = mark.start() if mark else len(run)
-                tail = _UNSURE.search(run, max(0, upto - 130), upto)
-                sure = tail.start() if tail else upto
+                sure = _sure(run[:upto])
                 if sure:
                     write(run[:sure])
                     tape.at += sure
