@@ -183,15 +183,16 @@ def test_extreme_arguments_are_still_one_object(arguments: str) -> None:
 
 
 ADVERSE = [
-    "<", "<tool_call>", '<tool_call>{"', "{", '{"tool_calls":[', "[", "\n[get_weather(", "```\n", "`", "}", " \n",
-    '<tool_call>{"name":"get_weather","arguments":{"city":"', "```json\n{", "[TOOL_CALLS] [", "<｜tool▁sep｜>",
-    '<invoke name="get_weather"><parameter name="city">', "<|python_tag|>get_weather('", '{"', "('",
+    "<", "<tool_call>", '<tool_call>{"', "{", "[", "\n[get_weather(", "```\n", "`", "}", " \n", '{"', "('",
+    '<tool_call>{"name":"get_weather","arguments":{"city":"', "```json\n{", "[TOOL_CALLS] [",
+    "<｜tool▁sep｜>", '{"tool_calls":[', '<invoke name="get_weather"><parameter name="city">',
+    "<|python_tag|>get_weather('",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", ADVERSE)
 def test_four_times_the_text_takes_about_four_times_the_work(unit: str) -> None:
-    """Between two lengths at which all limits have been met; a quadratic reader takes sixteen times as much."""
+    """Where all limits have been met; a quadratic reader takes sixteen times as much."""
 
     def work(size: int) -> float:
         text = (unit * (size // len(unit) + 1))[:size]

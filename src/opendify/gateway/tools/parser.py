@@ -294,11 +294,17 @@ class CallParser:
         at = max(tape.at, len(tape.text) - LONGEST_HELD)
         while found := HELD.search(tape.text, at):
             at = found.start()
-            if tape.text[at] != "[" or tape.text[at : at + 2].lower() in ("[t", "[/", "["):
+            sign = tape.text[at]
+            if sign in "`~":
+                begins = self._begins_line(at)
+            elif sign == "[" and tape.text[at : at + 2] not in ("[", "[T", "[/"):
+                name = tape.text[at + 1 :].strip("( \t\r\n")
+                begins = self._python_name(name, begun=True) and self._begins_line(at)
+            else:
+                begins = True
+            if begins:
                 return at
-            if self._python_name(tape.text[at + 1 :].strip("( \t\r\n"), begun=True) and self._begins_line(at):
-                return at
-            at += 1
+            at = found.end() if sign in "`~" else at + 1
         return len(tape.text)
 
     def _pass(self, text: str) -> None:
