@@ -44,9 +44,10 @@ _DOING = re.compile(
 """What somebody does, or is about to do; how such a sentence begins that names nobody."""
 _SHOWN = (
     "show", "show you", "give", "explain", "demonstrate", "illustrate", "describe", "write you", "quote",
+    "i wrote", "i saw", "i used", "i have seen", "i've seen", "my earlier", "contained",
 )  # fmt: skip
 _SHOWN_CHINESE = ("展示", "给你看", "演示", "说明", "解释", "举个")
-"""What somebody means who shows something."""
+"""What somebody means who shows something, or tells of what was."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 _BETWEEN = re.compile(r"[^\w']+")
 _ENDS = ".!?:;。！？：；…"

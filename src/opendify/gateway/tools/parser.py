@@ -59,6 +59,8 @@ _MOST_FAILED = 1000
 _REMEMBERED = 1000
 """Characters of text before a mark that may tell what it is."""
 _DEEPEST = 4
+_MOST_WRAPPED = 2
+"""How often arguments may be put into a string: some models do it to the string, too."""
 _IDENTIFIER = re.compile(r"[^\s\"'`<>()\[\]{}|｜\\,;]{1,140}")
 _CALL_ID = re.compile(r"[\w-]{0,64}")
 _NUMBERED = re.compile(r"^functions\.|:\d{1,6}$")
@@ -126,8 +128,9 @@ class _Call:
         """The whole arguments are known now: what is not yet written of them."""
         self._doubtful.clear()
         written = "".join(self._written)
-        if isinstance(value, str):
-            value = self._repaired(value) if value.strip() else {}
+        for _ in range(_MOST_WRAPPED):
+            if isinstance(value, str):
+                value = self._repaired(value) if value.strip() else {}
         self._no_object = value is not None and kind_of(value) != "object"
         try:
             text = "" if self._no_object or value is None else dumps(fit(value, self.where))
