@@ -13,6 +13,7 @@ from opendify.gateway import schemas
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,300})(?:\.0{1,9})?")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,300})(?:\.\d{1,300})?(?:[eE][+-]?\d{1,4})?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SPECIAL = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
 _CONSTANTS = {"true": True, "false": False, "null": None, "none": None}
 _ITEMS = ("prefixItems", "items")
 _MOST = 64
@@ -252,7 +253,7 @@ def escaped(text: str) -> str:
     >>> escaped('say "hé"')
     'say \\\\"hé\\\\"'
     """
-    return _whole(encode_basestring(text)[1:-1])
+    return _whole(encode_basestring(text)[1:-1]) if _SPECIAL.search(text) else text
 
 
 def dumps(value: object) -> str:

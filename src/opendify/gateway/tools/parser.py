@@ -112,9 +112,14 @@ class _Call:
 
     def write(self, text: str) -> None:
         """A bit of canonical JSON; it waits while it is not sure that the call has not ended."""
-        self._doubtful.append(text)
-        if self._tape.doubt is None:
+        if self._tape.doubt is not None:
+            self._doubtful.append(text)
+            return
+        if self._doubtful:
             self._settle()
+        self._written.append(text)
+        if self._tool:
+            self._emit("arguments", text)
 
     def _settle(self) -> None:
         if self._doubtful:

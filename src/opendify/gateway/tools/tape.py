@@ -125,6 +125,7 @@ class Tape:
 
 
 _MARK_BEGUN = re.compile(r"(?:<[^\s<>]{0,60}|\[[A-Z_/]{0,20}|`{1,3})\Z")
+_BEGINS_MARK = re.compile(r"[<\[`~]")
 _CLOSING = "}] \t\r\n"
 _MOST_CLOSING = 32
 
@@ -135,7 +136,7 @@ def _sure(run: str) -> int:
     Behind that stand brackets that would close what is open, and the beginning of a mark.
     """
     end = len(run)
-    if begun := _MARK_BEGUN.search(run, max(0, end - 61)):
+    if _BEGINS_MARK.search(run, max(0, end - 61)) and (begun := _MARK_BEGUN.search(run, max(0, end - 61))):
         end = begun.start()
     if end and run[end - 1] in _CLOSING:
         start = max(0, end - _MOST_CLOSING)
@@ -171,7 +172,7 @@ def string(tape: Tape, write: Callable[[str], object]) -> Steps[None]:
         assert plain, "neither quote nor backslash"
         run, end = plain[0], plain.end()
         if tape.marks is not None and tape.doubt is None:
-            mark = tape.marks.search(run)
+            mark = tape.marks.search(run) if _BEGINS_MARK.search(run) else None
             if mark or end == len(tape.text):
                 upto = mark.start() if mark else len(run)
                 sure = _sure(run[:upto])
