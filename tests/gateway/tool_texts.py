@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 
+from opendify.gateway.tools.call import Kind, Piece
 from opendify.gateway.tools.definitions import Tool, Toolset
-from opendify.gateway.tools.parser import CallParser, Kind, Piece
+from opendify.gateway.tools.parser import CallParser
 
 WEATHER = Tool(
     "get_weather",

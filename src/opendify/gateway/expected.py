@@ -12,9 +12,10 @@ from typing import Literal
 from opendify.gateway.answer import Answer
 from opendify.gateway.faults import Fault
 from opendify.gateway.structured import JsonFilter, ResponseFormat, extract, fault, workflow_json
+from opendify.gateway.tools.call import Piece
 from opendify.gateway.tools.definitions import Toolset
 from opendify.gateway.tools.fitting import completed, unfit
-from opendify.gateway.tools.parser import CallParser, Piece
+from opendify.gateway.tools.parser import CallParser
 
 Out = tuple[Literal["text", "call", "arguments"], str]
 """Text for the client, the name of a tool that is called, a piece of its arguments."""
