@@ -27,7 +27,7 @@ test: .venv/.dev .venv/openai-1 $(LIGHT_CLIENTS:%=.venv/clients/%/installed) $(i
 	$(BIN)/pytest -q -n 2 --dist loadfile $(ARGS)
 	$(if $(ARGS),,PYTHONPATH=.venv/openai-1 $(BIN)/pytest -q -n 2 --dist loadfile $(OPENAI_1_TESTS))
 
-clients: .venv/.dev $(CLIENTS:%=.venv/clients/%/installed) $(NODE_CLIENT) ## Run agent frameworks against the gateway. ARGS="-k words" picks some.
+clients: .venv/.dev $(NODE_CLIENT) $(CLIENTS:%=.venv/clients/%/installed) ## Run agent frameworks against the gateway. ARGS="-k words" picks some.
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/clients $(ARGS)
 
 check: .venv/.dev ## Format, lint, types, generated files, documents and the house rules.
