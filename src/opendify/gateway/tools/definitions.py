@@ -135,9 +135,11 @@ def toolset(
         _tool(definition, place) for definition, place in _definitions(tools or (), functions or (), legacy)
     ]
     names = [tool.name for tool in defined]
+    known: set[str] = set()
     for index, name in enumerate(names):
-        if name in names[:index]:
+        if name in known:
             raise invalid(f"'{_param(legacy)}' has the name '{name}' twice.", f"{_param(legacy)}[{index}]")
+        known.add(name)
     allowed, required = _choice(choice, names, param)
     return Toolset(defined, allowed, required, parallel_tool_calls is not False and not legacy, legacy)
 
@@ -213,8 +215,9 @@ def _named(choice: _Choice, names: Sequence[str], param: str) -> tuple[frozenset
     chosen = [entry.called for entry in subset.tools] if subset else [choice.called]
     if not chosen:
         raise invalid(f"'{param}' allows a list of tools that is empty.", param)
+    known = frozenset(names)
     for name in chosen:
-        if name not in names:
+        if name not in known:
             shown = f"names '{name[:64]}', which" if name else "names no tool that"
             raise invalid(f"'{param}' {shown} is not among the tools: {', '.join(names[:50])}.", param)
     return frozenset(chosen), subset is None or subset.mode == "required"
