@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +341,9 @@ def test_the_model_is_not_told_of_a_tool_that_only_the_gateway_calls() -> None:
     assert for_the_model(None, "workflow") is None
     only = Toolset([Tool("human_input")], frozenset({"human_input"}))
     assert for_the_model(only, "workflow") is None
+    none = for_the_model(replace(both, allowed=frozenset(), required=False), "workflow")
+    assert none is not None
+    assert [tool.name for tool in none.tools] == ["look"]
     forced = Toolset([Tool("human_input"), Tool("look")], frozenset({"human_input"}), required=True)
     assert for_the_model(forced, "workflow") is forced
 

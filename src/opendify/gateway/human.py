@@ -150,11 +150,13 @@ def for_the_model(toolset: Toolset | None, mode: str) -> Toolset | None:
     >>> for_the_model(Toolset([Tool("human_input")], frozenset({"human_input"})), "workflow") is None
     True
     """
-    if toolset is None or mode not in PAUSING_MODES or toolset.get(FUNCTION) is None:
+    if toolset is None or mode not in PAUSING_MODES:
         return toolset
-    if toolset.required and len(toolset.allowed) == 1:
+    if toolset.required and toolset.allowed == frozenset({FUNCTION}):
         return toolset  # the client wants the model to call it
     tools = [tool for tool in toolset.tools if tool.name != FUNCTION]
+    if len(tools) == len(toolset.tools):
+        return toolset
     return replace(toolset, tools=tools, allowed=toolset.allowed - {FUNCTION}) if tools else None
 
 
@@ -167,7 +169,7 @@ def in_words(conversation: Conversation) -> Conversation:
     >>> chat = read([Message("user", "Hi"), Message("assistant", "Dear Bob", tool_calls=[call]),
     ...              Message("tool", "send", tool_call_id="call_human_1"), Message("user", "And now?")])
     >>> [(message.role, message.text) for message in in_words(chat).history]
-    [('user', 'Hi'), ('assistant', 'Dear Bob\n\nSend it?'), ('person', 'send')]
+    [('user', 'Hi'), ('assistant', 'Dear Bob\\n\\nSend it?'), ('person', 'send')]
     """
     said = [*conversation.history, *conversation.results]
     if not any(_is_answer(message) or any(map(_asks, message.tool_calls or ())) for message in said):
