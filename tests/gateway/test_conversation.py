@@ -149,6 +149,21 @@ def test_the_exchange_of_results_begins_with_the_users_last_turn() -> None:
     assert texts(chat.exchange().results) == ["22 degrees"]
 
 
+def test_the_exchange_of_results_has_their_calls_whatever_the_user_said_between() -> None:
+    chat = read(
+        [
+            *talk("user: Hi", "assistant: Hello", "user: Warm?"),
+            called(ROME),
+            *talk("user: Quick!"),
+            result(ROME),
+        ]
+    )
+    assert texts(chat.exchange().history) == ["Warm?", "", "Quick!"]
+    assert not chat.called
+    chat = read([*talk("user: Warm?"), called(ROME), result(ROME)])
+    assert chat.called == [ROME.id]
+
+
 def test_a_history_tells_calls_and_results_as_the_app_writes_them() -> None:
     chat = read(
         [

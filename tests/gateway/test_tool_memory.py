@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from openai import BadRequestError
+from openai import BadRequestError, OpenAI
 
+from opendify import Dify
 from opendify.gateway.settings import ToolPrompt
 from opendify.gateway.tools import prompt
 from opendify.gateway.tools.definitions import Tool, Toolset
 from opendify.gateway.wire import FunctionCall, ToolCall
+from opendify.simulator import Simulator
 
 from .clients import Answer, Ask, Asked
 
@@ -168,6 +170,87 @@ def test_a_client_of_functions_is_remembered_too(ask: Ask, asked: Asked) -> None
     second = ask(AUTO, [*turns, said, named], functions=[WEATHER["function"]])
     assert asked().query == heard()
     assert second.dify["conversation_id"] == first.dify["conversation_id"]
+
+
+# ── A conversation that has not the calls ────────────────────────────────────────────────────────────
+
+
+def exchange(question: str, answer: Answer, *more: str) -> str:
+    """What was said before results, as the model is told of it."""
+    told = [f"user: {question}", f"assistant: {written(answer)}", *(f"user: {text}" for text in more)]
+    return "<history>\n" + "\n\n".join(told) + "\n</history>\n\n"
+
+
+@pytest.mark.parametrize(("model", "app"), [(AUTO, "chat"), (MARKED, "marked")])
+def test_results_whose_conversation_is_gone_begin_another_with_all_that_was_said(
+    ask: Ask, asked: Asked, dify: Simulator, model: str, app: str
+) -> None:
+    turns = user_turn("[[reply:Hello]]")
+    first = ask(model, turns, tools=[WEATHER])
+    turns = after(turns, first, calling("Rome", "[[call:weather:{}]] [[then]] [[reply:Warm.]]"))
+    second = ask(model, turns, tools=[WEATHER])
+    with Dify(dify.keys[app], base_url=dify.base_url) as client:
+        client.conversations.delete(first.dify["conversation_id"], user=asked().user)
+    turns = after(turns, second, result(second))
+    third = ask(model, turns, tools=[WEATHER])
+    assert asked().query == (
+        f"{DEFINED}\n\n<history>\nuser: [[reply:Hello]]\n\nassistant: Hello\n\n"
+        f"{exchange(turns[2]['content'], second).removeprefix('<history>' + chr(10))}{heard()}"
+    )
+    turns = after(turns, third, result(third, "23"))
+    fourth = ask(model, turns, tools=[WEATHER])
+    assert asked().query == heard("23")
+    fifth = ask(model, after(turns, fourth, "And?"), tools=[WEATHER])
+    assert asked().query == "And?"
+    ids = [answer.dify["conversation_id"] for answer in (third, fourth, fifth)]
+    assert ids == [ids[0]] * 3
+    assert ids[0] != first.dify["conversation_id"]
+
+
+@pytest.mark.parametrize("model", [AUTO, MARKED])
+def test_results_of_a_call_that_was_made_while_the_conversation_was_busy_go_where_it_is_known(
+    ask: Ask, asked: Asked, openai: OpenAI, user: str, model: str
+) -> None:
+    chat: Any = {"extra_headers": {"X-Chat-Id": user}} if model == AUTO else {}
+    turns = user_turn("[[reply:Hello]]")
+    first = ask(model, turns, tools=[WEATHER], **chat)
+    slow: Any = after(turns, first, "[[slow:20:0.05]]")
+    turns = after(turns, first, calling("Rome", "[[reply:Warm.]]"))
+    stream = openai.chat.completions.create(model=model, messages=slow, user=user, stream=True, **chat)
+    with stream:
+        next(stream)
+        second = ask(model, turns, tools=[WEATHER], **chat)
+        for _ in stream:
+            pass
+    assert second.dify["conversation_id"] != first.dify["conversation_id"]
+    third = ask(model, after(turns, second, result(second)), tools=[WEATHER], **chat)
+    if model == MARKED:
+        assert asked().query == heard()
+        assert third.dify["conversation_id"] == second.dify["conversation_id"]
+    else:  # the chat's conversation, which has not heard of the call
+        assert asked().query == exchange(turns[-1]["content"], second) + heard()
+        assert third.dify["conversation_id"] == first.dify["conversation_id"]
+
+
+def test_results_of_calls_that_another_gateway_made_come_with_them(ask: Ask, asked: Asked, user: str) -> None:
+    chat = {"extra_headers": {"X-Chat-Id": user}, "tools": [WEATHER]}
+    turns = user_turn("[[reply:Hello]]")
+    first = ask(AUTO, turns, **chat)
+    said = {"role": "assistant", "content": None, "tool_calls": [{**CALL, "id": "call_own"}]}
+    told = {"role": "tool", "tool_call_id": "call_own", "content": "22 degrees"}
+    ask(AUTO, [*after(turns, first, "Warm?"), said, told], **chat)
+    call = prompt.calls([ToolCall("", FunctionCall("weather", '{"city": "Rome"}'))], "tagged")
+    assert asked().query == f"<history>\nuser: Warm?\n\nassistant: {call}\n</history>\n\n{heard()}"
+    assert asked().conversation_id == first.dify["conversation_id"]
+
+
+def test_what_the_user_says_between_results_is_told(ask: Ask, asked: Asked, user: str) -> None:
+    chat = {"extra_headers": {"X-Chat-Id": user}, "tools": [WEATHER]}
+    turns = user_turn(f"{calling('Rome')} {calling('Oslo')}")
+    first = ask(AUTO, turns, **chat)
+    ask(AUTO, after(turns, first, result(first, "22", 0), "Quick!", result(first, "-3", 1)), **chat)
+    assert asked().query.startswith(exchange(turns[0]["content"], first, "Quick!") + "<tool_response>")
+    assert asked().conversation_id == first.dify["conversation_id"]
 
 
 # ── Without a conversation ───────────────────────────────────────────────────────────────────────────

@@ -328,7 +328,11 @@ class Completions:
         model, conversation, owner = asking.model, in_words(asking.conversation), asking.owner
         conversation_id = thread.conversation_id
         toolset = asking.request.toolset
-        past = None if conversation_id else background(conversation, model.mode, toolset, thread.history)
+        past = None
+        if conversation_id is None:
+            past = background(conversation, model.mode, toolset, thread.history)
+        elif conversation.results and not await self._memory.has_calls(thread, owner, asking.conversation):
+            past = conversation.exchange()
         conversation, history = past or conversation, past is not None
         files: Sequence[Attachment] = ()
         if conversation.has_files(history=history):

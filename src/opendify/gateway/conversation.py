@@ -70,13 +70,20 @@ class Conversation:
         turns = [*self.history, *self.new] if history else self.new
         return any(True for message in turns for _ in attachments(message))
 
+    @property
+    def called(self) -> Sequence[str]:
+        """What names the calls of the history's last turn, in order; empty where that has none."""
+        return called(self.history[-1]) if self.history else ()
+
     def exchange(self) -> Conversation:
-        """The same without what was said before the newest user turn of the history.
+        """The same without what was said before the user's turn that led to the calls which results are of.
 
         Without the calls, and what they were for, results mean nothing.
         """
-        users = [index for index, message in enumerate(self.history) if message.role == "user"]
-        return replace(self, history=self.history[users[-1] :]) if users else self
+        turns = self.history
+        asks = next((at for at in range(len(turns) - 1, -1, -1) if calls(turns[at])), len(turns))
+        start = next((at for at in range(asks - 1, -1, -1) if turns[at].role == "user"), 0)
+        return replace(self, history=turns[start:])
 
 
 def read(messages: Sequence[Message]) -> Conversation:
@@ -152,6 +159,11 @@ def calls(message: Message) -> Sequence[ToolCall]:
     if message.tool_calls:
         return message.tool_calls
     return [ToolCall("", message.function_call)] if message.function_call else ()
+
+
+def called(message: Message) -> Sequence[str]:
+    """What results name the calls of a message by: their ids, in the older form the function's name."""
+    return [call.id or call.function.name for call in calls(message)]
 
 
 def said(message: Message) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from opendify.gateway.conversation import RESULT_ROLES, Conversation, calls, mostly_chinese, told
+from opendify.gateway.conversation import RESULT_ROLES, Conversation, called, calls, mostly_chinese, told
 from opendify.gateway.settings import ToolPrompt
 from opendify.gateway.tools import prompt
 from opendify.gateway.wire import Message, ToolCall
@@ -80,4 +80,6 @@ def _turn(message: Message, style: ToolPrompt) -> str:
 
 def _by_id(messages: Iterable[Message]) -> dict[str, ToolCall]:
     """Calls by what their results name them: an id, in the older form the function's name."""
-    return {call.id or call.function.name: call for message in messages for call in calls(message)}
+    return {
+        name: call for message in messages for name, call in zip(called(message), calls(message), strict=True)
+    }

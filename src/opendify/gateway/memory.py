@@ -12,14 +12,14 @@ seeded with the history.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from pydantic_core import from_json, to_json
 
 from opendify.gateway import zero_width
-from opendify.gateway.conversation import Conversation, Digest
+from opendify.gateway.conversation import Conversation, Digest, called
 from opendify.gateway.settings import MemoryMode
 from opendify.gateway.store import Store
 from opendify.gateway.wire import Message
@@ -71,7 +71,7 @@ class Thread:
         by_digest: The conversation is to be found again by its history.
         by_mark: The first answer in words carries the conversation's id, invisible. Calls and JSON, which
             programs read, carry none: up to there the conversation is found by its history.
-        marked: An earlier answer carries it.
+        marked: An earlier answer carries an id: that of `conversation_id`, or of the one it is instead of.
     """
 
     conversation_id: str | None = None
@@ -158,10 +158,26 @@ class Memory:
         """
         if thread.chat:
             await self._store.put(thread.chat, conversation_id, ttl=self._ttl)
-        if thread.by_digest or (thread.by_mark and not thread.marked and not mark):
+        marked = mark or (thread.marked and thread.conversation_id)
+        if thread.by_digest or (thread.by_mark and not marked):
             turn = (*conversation.new, answer)
             key = owner.key("turn", await _identity(conversation, *turn))
             await self._store.put(key, conversation_id, ttl=self._ttl)
+        if names := called(answer):
+            await self._store.put(owner.key("calls", conversation_id), _listed(names), ttl=self._ttl)
+
+    async def has_calls(self, thread: Thread, owner: Owner, conversation: Conversation) -> bool:
+        """Whether the calls whose results come now were the last ones made in this thread's conversation.
+
+        An id that a client names may be that of another conversation: it has gone on elsewhere while this one
+        was busy, or brings calls of its own.
+        """
+        if thread.conversation_id is None or not conversation.called:
+            return False
+        if thread.turn:  # it was found by its history
+            return True
+        made = await self._store.get(owner.key("calls", thread.conversation_id))
+        return made == _listed(conversation.called)
 
     async def release(self, thread: Thread, *, begun: bool) -> None:
         """Let the conversation go, at the end of a request however it ended.
@@ -203,14 +219,22 @@ class Memory:
         await self._store.put(owner.key("tools", conversation_id), digest, ttl=self._ttl)
 
     async def _zero_width(self, owner: Owner, conversation: Conversation) -> Thread:
-        thread = Thread(history=True, by_mark=True, marked=True)
+        marked = self._marked(owner, conversation)
+        if marked is None or conversation.called:  # calls carry no mark, and may be those of another branch
+            found = await self._auto(owner, conversation)
+            if marked is None or found.turn or found.instead_of:
+                return replace(found, by_digest=False, by_mark=True)
+        return await self._hold(owner, marked, Thread(history=True, by_mark=True, marked=True))
+
+    def _marked(self, owner: Owner, conversation: Conversation) -> str | None:
+        """The id that the nearest answer carries; None if none does."""
         context = owner.key("mark", "")
         for message in reversed(conversation.history):
             if message.role == "assistant":
                 marked = zero_width.decode(message.text, secret=self._secret, context=context)
                 if marked:
-                    return await self._hold(owner, marked, thread)
-        return replace(await self._auto(owner, conversation), by_digest=False, by_mark=True)
+                    return marked
+        return None
 
     async def _auto(self, owner: Owner, conversation: Conversation) -> Thread:
         thread = Thread(history=True, by_digest=True)
@@ -243,6 +267,10 @@ class Memory:
         if await self._store.add(claim, "", ttl=CLAIM_SECONDS):
             return replace(thread, conversation_id=conversation_id, claim=claim)
         return replace(thread, instead_of=conversation_id)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return to_json(names).decode()
 
 
 def _is_side_task(header: str, conversation: Conversation) -> bool:

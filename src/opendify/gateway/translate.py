@@ -120,7 +120,8 @@ def to_dify(
             ones, and those that the conversation was last asked with.
         files: The request's files, as Dify takes them.
         conversation_id: Where to go on; None starts a new conversation.
-        history: The earlier turns of ``conversation`` go along: what `background` said.
+        history: The earlier turns of ``conversation`` go along: what `background` said, or, in a conversation
+            that goes on, the exchange that results belong to.
         toolset: The tools that the request brings.
         style: How the app's model writes calls, its setting ``tool_prompt``.
         told: The model was told of these very tools in this conversation: `prompt.digest` is the same. Then
@@ -163,10 +164,7 @@ def to_dify(
         raise invalid(f"Model '{model}' takes no file of type '{left[0]['type']}'.", "messages")
     query, place = "", None
     if kind == "chat":
-        if conversation_id:
-            query = paragraphs(instructions, new(conversation, style))
-        else:
-            query = _opening(conversation, system, instructions, history, style)
+        query = _opening(conversation, "" if conversation_id else system, instructions, history, style)
         # Dify refuses an empty query and takes a blank one, which a picture without words needs (Dify 1.12.1)
         query = query or " "
     elif place := _text_input(form, values, kind):
@@ -229,7 +227,7 @@ def takes_files(parameters: AppParameters) -> bool:
 def _opening(
     conversation: Conversation, system: str, instructions: str, history: bool, style: ToolPrompt
 ) -> str:
-    """What an app is told that knows nothing yet. Instructions stand before the history, not in it."""
+    """What a chat or another app is told. Instructions stand before the history, not in it."""
     if not history:
         return paragraphs(system, instructions, new(conversation, style))
     if not instructions:
