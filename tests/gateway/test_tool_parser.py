@@ -43,6 +43,11 @@ ONE_CALL = {
     "invoke, over lines": '<invoke name="get_weather">\n<parameter name="city">\nParis\n</parameter>'
     "\n</invoke>",
     "function=": f"<function=get_weather>{PARIS}</function>",
+    "function=, with an envelope": f"<function=get_weather>{_ENVELOPE}</function>",
+    "tagged, arguments beside the name": '<tool_call>{"name": "get_weather", "city": "Paris"}</tool_call>',
+    "DSML, with spaces": '< ｜DSML｜ function_calls>< ｜DSML｜ invoke name="get_weather">'
+    '< ｜DSML｜ parameter name="city" string="true">Paris</ ｜DSML｜ parameter></ ｜DSML｜ invoke>'
+    "</ ｜DSML｜ function_calls>",
     "function name=": f'<function name="get_weather">{PARIS}</function>',
     "Qwen3-coder": "<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n"
     "</function>\n</tool_call>",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import cast
 
 from opendify.gateway.tools.arguments import CONSTANTS
 from opendify.gateway.tools.call import Call
-from opendify.gateway.tools.fitting import Place, dumps, escaped, fit, kind_of, loads
+from opendify.gateway.tools.fitting import Place, dumps, escaped, fit, kind_of, loads, place
 from opendify.gateway.tools.formats import (
     LONGEST_MARK,
     MEMBER_END,
@@ -16,22 +17,44 @@ from opendify.gateway.tools.formats import (
 )
 from opendify.gateway.tools.json_calls import arguments_of
 from opendify.gateway.tools.reading import Reading
-from opendify.gateway.tools.tape import Broken, Steps
+from opendify.gateway.tools.repair import ARGUMENTS, NAMES, calls_in
+from opendify.gateway.tools.tape import Broken, Steps, skip
 
 _LINE_BREAK = re.compile(r"(?:\r?\n)?")
 _TEXT = frozenset({"string"})
+_FIRST_KEY = re.compile(r"\{\s{0,30}(?:[\"']\w{0,20}[\"']?)?")
 
 
 def object_of(reading: Reading, name: str, first: str) -> Steps[None]:
     """The arguments of a call whose name is known: an object of their own, or a string with one in it."""
     tape = reading.tape
-    call = reading.begin(name)
     start = tape.position
+    if first == "{" and (yield from _is_envelope(reading, name)):
+        try:
+            value = loads((yield from skip(tape)))
+        except (Broken, ValueError):
+            value = reading.repaired((yield from reading.broken(start)))
+        whole = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+        for _, arguments in calls_in({**whole, "name": name})[-1:]:
+            reading.whole_call(name, arguments)
+        return
+    call = reading.begin(name)
     try:
         yield from arguments_of(reading, call, first)
     except Broken:
         call.complete(reading.repaired((yield from reading.broken(start))))
     reading.end(call)
+
+
+def _is_envelope(reading: Reading, name: str) -> Steps[bool]:
+    """Whether an object has the name once more, with the arguments inside, not the tool's properties."""
+    tape = reading.tape
+    start = tape.position
+    key = (yield from tape.span(_FIRST_KEY)).lstrip("{ \t\r\n").strip("\"'")
+    tape.back(start)
+    tool = reading.tools.get(reading.resolved(name))
+    names = place(tool.parameters).names if tool else frozenset[str]()
+    return bool(names) and key not in names and (key in NAMES or key in ARGUMENTS)
 
 
 def element(reading: Reading, name: str, word: str = "") -> Steps[bool]:

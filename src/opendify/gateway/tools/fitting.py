@@ -43,6 +43,16 @@ class Place:
         """Whether a value of this JSON type may stand here as it is."""
         return not self.types or kind in self.types or (kind == "integer" and "number" in self.types)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The properties that an object here is said to have."""
+        return frozenset(
+            name
+            for schema in self._schemas
+            if isinstance(named := schema.get("properties"), Mapping)
+            for name in cast("Mapping[str, object]", named)
+        )
+
     def property(self, key: str) -> Place:
         """The place of an object's value.
 

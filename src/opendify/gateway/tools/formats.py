@@ -42,12 +42,12 @@ FENCES = CALL_FENCES | JSON_FENCES | OTHER_FENCES
 last ones it must be the end of the answer."""
 
 _WORDS = "|".join(word.replace("_", "[_▁-]") for word in sorted(_ROLE_OF, key=len, reverse=True))
-_LEAD = r"(?:[|｜]\s?(?:DSML\s?[|｜]\s?)?)?(?:[^\W\d][\w.-]{0,19}:)?"
+_LEAD = r"(?:\s?[|｜]\s?(?:DSML\s?[|｜]\s?)?)?(?:[^\W\d][\w.-]{0,19}:)?"
 _START = rf"<(/?){_LEAD}({_WORDS}"
 _END_TOKEN = "s"
 """``</s>``: only behind a call is it what ends the text of a model; elsewhere it strikes through."""
 _HEAD = rf"{_START})(?=[\s=>|｜/])"
-_BEGUN = r"</?(?:[|｜]\s?(?:D(?:S(?:M(?:L\s?(?:[|｜]\s?)?)?)?)?)?)?(?:[^\W\d][\w.▁:-]{0,47})?"
+_BEGUN = r"</?(?:\s?[|｜]\s?(?:D(?:S(?:M(?:L\s?(?:[|｜]\s?)?)?)?)?)?|\s(?=\Z))?(?:[^\W\d][\w.▁:-]{0,47})?"
 TAG = re.compile(rf"{_START}|(?<=/){_END_TOKEN})(\s?[|｜]?>|[\s=/][^<>]{{0,300}}>)")
 TAG_BEGUN = re.compile(rf"(?:{_HEAD}[^<>]{{0,300}}|{_BEGUN}[|｜\s]?)\Z")
 """What may still become a tag."""

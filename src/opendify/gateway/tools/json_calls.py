@@ -6,11 +6,10 @@ from opendify.gateway.tools.arguments import canonical
 from opendify.gateway.tools.call import Call
 from opendify.gateway.tools.fitting import loads
 from opendify.gateway.tools.reading import NoCall, Reading
-from opendify.gateway.tools.repair import ARGUMENTS, NAMES, WRAPPERS, calls_in
+from opendify.gateway.tools.repair import ARGUMENTS, BESIDE, NAMES, WRAPPERS, calls_in
 from opendify.gateway.tools.tape import Broken, Steps, Tape, skip, string, text_of
 
 _DEEPEST = 4
-_OTHER_KEYS = frozenset({"id", "type", "index", "call_id", "tool_call_id", "role", "content", "refusal"})
 
 
 def json_calls(reading: Reading) -> Steps[bool]:
@@ -66,6 +65,7 @@ def _envelope(reading: Reading, depth: int) -> Steps[None]:
     tape = reading.tape
     call: Call | None = None
     arguments: str | None = None
+    flat: dict[str, object] = {}
     whole = False
     while True:
         first = yield from tape.peek()
@@ -96,9 +96,13 @@ def _envelope(reading: Reading, depth: int) -> Steps[None]:
                 yield from arguments_of(reading, call, first)
             else:
                 arguments = yield from skip(tape)
-        else:
+        elif key in BESIDE:
             yield from skip(tape)
+        else:
+            flat.setdefault(key, _loaded((yield from skip(tape))))
     if call:
+        if flat and not whole:
+            call.complete(flat)
         if reading.gate == "whole" and not whole:
             raise NoCall
         reading.end(call)
@@ -110,7 +114,7 @@ def _judge(reading: Reading, key: str, first: str) -> None:
         return
     if key in WRAPPERS and first in ("{", "["):
         reading.gate = "go"
-    elif not reading.alone or not (key in NAMES or key in ARGUMENTS or key in _OTHER_KEYS):
+    elif not reading.alone or not (key in NAMES or key in ARGUMENTS or key in BESIDE):
         raise NoCall
 
 

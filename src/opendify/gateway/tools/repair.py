@@ -12,6 +12,8 @@ from opendify.gateway.tools.fitting import loads
 NAMES = frozenset({"name", "function", "function_name", "tool", "tool_name"})
 ARGUMENTS = frozenset({"arguments", "parameters", "args", "input", "arguments_json", "params"})
 WRAPPERS = frozenset({"tool_calls", "tool_call", "function_calls", "function_call", "calls"})
+BESIDE = frozenset({"id", "type", "index", "call_id", "tool_call_id", "role", "content", "refusal"})
+"""What else may stand beside a name; without arguments of their own, all other members are them."""
 _DEEPEST = 4
 _EACH = 20
 _SIGNS = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
@@ -32,6 +34,7 @@ def calls_in(value: object, depth: int = 0) -> list[tuple[str, object]]:
         return []
     name = ""
     arguments: object = None
+    flat: dict[str, object] = {}
     inner: list[tuple[str, object]] = []
     for key, member in cast("dict[str, object]", value).items():
         if key in NAMES and isinstance(member, str):
@@ -40,7 +43,9 @@ def calls_in(value: object, depth: int = 0) -> list[tuple[str, object]]:
             inner += calls_in(member, depth + 1)
         elif key in ARGUMENTS:
             arguments = member
-    return [*inner, (name, arguments)] if name else inner
+        elif key not in BESIDE:
+            flat[key] = member
+    return [*inner, (name, arguments if arguments is not None else flat or None)] if name else inner
 
 
 def repaired(raw: str, *, library: bool = True) -> object:
