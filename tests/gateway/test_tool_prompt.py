@@ -455,6 +455,15 @@ def test_who_must_call_is_not_offered_to_answer_in_text() -> None:
     assert "in text" not in text
 
 
+@pytest.mark.parametrize("chinese", [False, True])
+def test_who_has_called_something_else_too_is_told_not_to_write_that_again(chinese: bool) -> None:
+    alone = correction("unknown_tool", toolset(), "tagged", name="x", chinese=chinese)
+    must = toolset(required=True)
+    beside = correction("unknown_tool", must, "tagged", name="x", others=True, chinese=chinese)
+    assert beside.endswith(alone)
+    assert len(beside) > len(alone)
+
+
 @pytest.mark.parametrize("style", ALL_STYLES)
 def test_a_correction_shows_the_form_of_its_style(style: ToolPrompt) -> None:
     text = correction("arguments", toolset(), style, name="clock", what="x", chinese=False)

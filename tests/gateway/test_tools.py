@@ -277,6 +277,13 @@ def test_a_tool_that_there_is_not_even_when_corrected_is_an_error(ask: Ask) -> N
     assert "get_weather_of_nowhere" in str(caught.value)
 
 
+def test_a_good_call_beside_a_wrong_one_stays_and_is_not_to_be_written_again(ask: Ask, asked: Asked) -> None:
+    script = f"{CALL} [[call:get_nothing]] [[then]] [[call:get_time]]"
+    answer = ask("Simulated Chat", script, tools=TOOLS)
+    assert answer.calls == [*CALLED, ("get_time", {})]
+    assert asked().query.startswith("Your other calls are being made")
+
+
 def test_text_that_was_sent_before_a_wrong_call_stays(ask: Ask) -> None:
     script = f"[[reply:Let me see.]] {CALL} [[as:unknown_name]] [[then]] [[reply:Here.]] {CALL}"
     answer = ask("Simulated Chat", script, tools=TOOLS)

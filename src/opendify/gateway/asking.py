@@ -38,8 +38,8 @@ class Asking:
         calls = toolset is not None and bool(toolset.allowed)
         return structured.instructions(wanted, chinese=in_chinese(self.conversation), calls=calls)
 
-    def correction(self, fault: Fault) -> str:
-        """What the model is told of its mistake."""
+    def correction(self, fault: Fault, *, others: bool) -> str:
+        """What the model is told of its mistake; ``others`` if calls of its answer are passed on."""
         request, chinese = self.request, in_chinese(self.conversation)
         if fault.kind == "json":
             assert request.response_format is not None, "who asks for no JSON gets no fault in it"
@@ -51,5 +51,6 @@ class Asking:
             self.model.app.tool_prompt,
             name=fault.name,
             what=fault.what,
+            others=others,
             chinese=chinese,
         )

@@ -74,7 +74,7 @@ class Choice:
         model = self._asking.model.id
         again = None
         if call is not None and self.channel.correctable:
-            correction = self._asking.correction(fault)
+            correction = self._asking.correction(fault, others=self.channel.calls)
             again = corrected(call, self.answer.conversation_id, self.answer.text, correction)
         if again is None:
             raise refusal(fault, model)

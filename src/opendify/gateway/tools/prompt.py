@@ -146,6 +146,7 @@ class Words:
     unknown_tool: str
     or_text: str
     arguments: str
+    others: str
     comma: str
 
 
@@ -189,6 +190,7 @@ ENGLISH = Words(
         "The arguments of your last call of {name} don't fit its schema, at {what}. "
         "Write the whole call again, in this form, with arguments that fit, and nothing else:"
     ),
+    others="Your other calls are being made: don't write them again.",
     comma=", ",
 )
 
@@ -228,6 +230,7 @@ CHINESE = Words(
         "你上一次调用 {name} 的参数不符合其 schema，位置：{what}。"
         "请按以下格式，用符合要求的参数重新写出完整的调用，不要写其他内容："
     ),
+    others="你的其他调用正在执行，不要重复书写。",
     comma="、",
 )
 
@@ -396,7 +399,14 @@ def _as_json(text: str) -> str:
 
 
 def correction(
-    mistake: Mistake, toolset: Toolset, style: ToolPrompt, *, name: str = "", what: str = "", chinese: bool
+    mistake: Mistake,
+    toolset: Toolset,
+    style: ToolPrompt,
+    *,
+    name: str = "",
+    what: str = "",
+    others: bool = False,
+    chinese: bool,
 ) -> str:
     """The one more turn that a model gets after an answer that can't be passed on.
 
@@ -404,6 +414,7 @@ def correction(
         mistake: What is wrong with the answer.
         name: The tool that was called.
         what: For ``arguments``, what doesn't fit and where, as the parser says it: ``path: what``.
+        others: The same answer has calls that are passed on: written again, they would be made twice.
 
     >>> tools = Toolset([Tool("get_weather")], frozenset({"get_weather"}), required=True)
     >>> print(correction("no_call", tools, "llama", chinese=False))
@@ -423,10 +434,11 @@ def correction(
         name=name[:_LONGEST_NAME],
         names=words.comma.join(names),
         what=what,
-        or_text="" if toolset.required else words.or_text,
+        or_text="" if toolset.required and not others else words.or_text,
     )
     shown = name if mistake == "arguments" else names[0] if len(names) == 1 else "TOOL_NAME"
-    return f"{said}\n{form.write([form.one(shown, _EXAMPLE)])}"
+    stand = f"{words.others} " if others else ""
+    return f"{stand}{said}\n{form.write([form.one(shown, _EXAMPLE)])}"
 
 
 _LONGEST_NAME = 64
