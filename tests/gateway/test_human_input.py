@@ -635,6 +635,7 @@ def test_a_run_that_goes_on_is_stopped_when_its_client_leaves(
 def test_the_conversation_goes_on_afterwards_as_its_memory_has_it(talk: Any, model: str) -> None:
     approval = talk(model)
     asked = approval.say("[[reply:Dear Bob]]")
+    assert asked.content == "Dear Bob"
     done = approval.reply({"action": "send", "remark": "Go."})
     assert strip(done.content) == "\nSent. Go."
     assert done.dify["conversation_id"] == asked.dify["conversation_id"]

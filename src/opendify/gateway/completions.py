@@ -377,7 +377,8 @@ class Completions:
             What is left to send of each choice.
         """
         conversation_id = choices[0].answer.conversation_id
-        in_words = asking.request.response_format is None and not choices[0].channel.calls
+        calls = choices[0].channel.calls or choices[0].answer.paused
+        in_words = asking.request.response_format is None and not calls
         mark = (
             self._memory.mark(thread, asking.owner, conversation_id) if conversation_id and in_words else ""
         )
