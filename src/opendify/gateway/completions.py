@@ -345,22 +345,25 @@ class Completions:
         placed = await self._uploads.place(files, model.client, owner) if files else ()
         tools, told = "", False
         if toolset is not None:
-            tools = prompt.digest(toolset, model.app.tool_prompt)
+            tools = await _decide(large, lambda: prompt.digest(toolset, model.app.tool_prompt))
             told = conversation_id is not None and tools == await self._memory.tools(owner, conversation_id)
-        call = to_dify(
-            conversation,
-            model=model.id,
-            mode=model.mode,
-            parameters=model.parameters,
-            inputs=asking.request.inputs or {},
-            defaults={**model.app.inputs, **kept},
-            files=placed,
-            conversation_id=conversation_id,
-            history=history,
-            toolset=toolset,
-            style=model.app.tool_prompt,
-            told=told,
-            answer_format=asking.answer_format,
+        call = await _decide(
+            large,
+            lambda: to_dify(
+                conversation,
+                model=model.id,
+                mode=model.mode,
+                parameters=model.parameters,
+                inputs=asking.request.inputs or {},
+                defaults={**model.app.inputs, **kept},
+                files=placed,
+                conversation_id=conversation_id,
+                history=history,
+                toolset=toolset,
+                style=model.app.tool_prompt,
+                told=told,
+                answer_format=asking.answer_format,
+            ),
         )
         return Prepared(call, files, placed, "" if told else tools)
 
