@@ -52,6 +52,8 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 _BETWEEN = re.compile(r"[^\w']+")
 _ENDS = ".!?:;。！？：；…"
 _LEADS = (":", "：", "?", "？")
+_QUOTED = ">"
+"""What Markdown puts before the lines of somebody else."""
 _DECORATION = " \t\r*_#>-•"
 _BACKTICKS = re.compile("`+")
 
@@ -66,6 +68,8 @@ def gate(before: str, *, fenced: bool = False) -> Literal["go", "wait", "example
     >>> gate("A list of calls:\\n"), gate("A list of calls:\\n", fenced=True)
     ('go', 'example')
     """
+    if before[before.rfind("\n") + 1 :].lstrip().startswith(_QUOTED):
+        return "example"
     own, text = _line(before)
     if not text:
         return "go"

@@ -41,7 +41,8 @@ FENCES = CALL_FENCES | JSON_FENCES | OTHER_FENCES
 """The languages of fences that a call may stand in: hardly anything else stands in the first ones; in the
 last ones it must be the end of the answer."""
 
-_WORDS = "|".join(word.replace("_", "[_▁-]") for word in sorted(_ROLE_OF, key=len, reverse=True))
+_ANY_WORD = "|".join(word.replace("_", "[_▁-]") for word in sorted(_ROLE_OF, key=len, reverse=True))
+_WORDS = f"(?i:{_ANY_WORD})"
 _LEAD = r"(?:\s?[|｜]\s?(?:DSML\s?[|｜]\s?)?)?(?:[^\W\d][\w.-]{0,19}:)?"
 _START = rf"<(/?){_LEAD}({_WORDS}"
 _END_TOKEN = "s"
@@ -66,8 +67,8 @@ MARKS = re.compile(rf"{_HEAD}|{LIST}|{_RESULTS}")
 
 def _member_end(closers: str) -> re.Pattern[str]:
     return re.compile(
-        rf"</?{_LEAD}(?:parameter|arg_key|arg_value)(?=[\s=>|｜/])"
-        rf"|</{_LEAD}(?:{closers})\s?[|｜]?>[ \t]{{0,8}}(?=[\r\n<]|\Z)",
+        rf"</?{_LEAD}(?i:parameter|arg_key|arg_value)(?=[\s=>|｜/])"
+        rf"|</{_LEAD}(?i:{closers})\s?[|｜]?>[ \t]{{0,8}}(?=[\r\n<]|\Z)",
     )
 
 
