@@ -43,6 +43,7 @@ ONE_CALL = {
     "invoke, over lines": '<invoke name="get_weather">\n<parameter name="city">\nParis\n</parameter>'
     "\n</invoke>",
     "function=": f"<function=get_weather>{PARIS}</function>",
+    "tagged, with bars": f"<|tool_call|>[{_ENVELOPE}]<|/tool_call|>",
     "function=, with an envelope": f"<function=get_weather>{_ENVELOPE}</function>",
     "tagged, arguments beside the name": '<tool_call>{"name": "get_weather", "city": "Paris"}</tool_call>',
     "DSML, with spaces": '< ｜DSML｜ function_calls>< ｜DSML｜ invoke name="get_weather">'
@@ -84,6 +85,7 @@ TWO_CALLS = {
     "tool_calls": f"<tool_calls>\n<tool_call>{_ENVELOPE}</tool_call>\n"
     f"<tool_call>{_TIME}</tool_call>\n</tool_calls>",
     "bare": f'{{"tool_calls": [{_ENVELOPE}, {_TIME}]}}',
+    "bare, one behind the other": f"{_ENVELOPE}\n{_TIME}",
     "bare list": f"[{_ENVELOPE}, {_TIME}]",
     "invoke": '<function_calls><invoke name="get_weather"><parameter name="city">Paris</parameter></invoke>'
     '<invoke name="get_time"><parameter name="zone">CET</parameter></invoke></function_calls>',
@@ -130,8 +132,19 @@ def test_however_a_text_is_split_it_is_read_the_same(form: str) -> None:
 
 def test_where_only_one_call_is_taken_the_first_one_ends_the_answer() -> None:
     single = Toolset(TOOLS.tools, TOOLS.allowed, parallel=False)
-    for form in sorted(TWO_CALLS.keys() - {"bare list"}):
+    for form in sorted(TWO_CALLS.keys() - {"bare list", "bare, one behind the other"}):
         text = TWO_CALLS[form]
         found = pieces(f"{text} More.", toolset=single)
         assert calls(found) == _BOTH[:1]
         assert found[-1] == ("over", "")
+
+
+@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```json {} ```", "~~~\n{}\n~~~"])
+def test_a_fence_around_a_call_may_stand_behind_a_sentence_and_before_one(fence: str) -> None:
+    call = f'{{"function_call": {_ENVELOPE}}}'
+    text = f"Sure. {fence.replace('{}', call)} One moment."
+    whole = pieces(text)
+    assert calls(whole) == _BOTH[:1]
+    assert "".join(of("text", whole)) == "Sure. One moment."
+    for cuts in splits(text):
+        assert pieces(text, cuts) == whole

@@ -121,6 +121,11 @@ def meant(before: str) -> bool:
     return not text or _means(*_last_sentence(text))
 
 
+def ends(line: str) -> bool:
+    """Whether a line ends with a sentence, or leads over to what follows."""
+    return line[-1:] in tuple(_ENDS)
+
+
 def in_code(line: str) -> bool:
     """Whether the end of a line stands between backticks.
 

@@ -43,12 +43,12 @@ last ones it must be the end of the answer."""
 
 _ANY_WORD = "|".join(word.replace("_", "[_▁-]") for word in sorted(_ROLE_OF, key=len, reverse=True))
 _WORDS = f"(?i:{_ANY_WORD})"
-_LEAD = r"(?:\s?[|｜]\s?(?:DSML\s?[|｜]\s?)?)?(?:[^\W\d][\w.-]{0,19}:)?"
+_LEAD = r"(?:\s?[|｜]\s?/?(?:DSML\s?[|｜]\s?)?)?(?:[^\W\d][\w.-]{0,19}:)?"
 _START = rf"<(/?){_LEAD}({_WORDS}"
 _END_TOKEN = "s"
 """``</s>``: only behind a call is it what ends the text of a model; elsewhere it strikes through."""
 _HEAD = rf"{_START})(?=[\s=>|｜/])"
-_BEGUN = r"</?(?:\s?[|｜]\s?(?:D(?:S(?:M(?:L\s?(?:[|｜]\s?)?)?)?)?)?|\s(?=\Z))?(?:[^\W\d][\w.▁:-]{0,47})?"
+_BEGUN = r"</?(?:\s?[|｜]\s?/?(?:D(?:S(?:M(?:L\s?(?:[|｜]\s?)?)?)?)?)?|\s(?=\Z))?(?:[^\W\d][\w.▁:-]{0,47})?"
 TAG = re.compile(rf"{_START}|(?<=/){_END_TOKEN})(\s?[|｜]?>|[\s=/][^<>]{{0,300}}>)")
 TAG_BEGUN = re.compile(rf"(?:{_HEAD}[^<>]{{0,300}}|{_BEGUN}[|｜\s]?)\Z")
 """What may still become a tag."""
@@ -110,12 +110,12 @@ def tag(found: re.Match[str]) -> Tag:
     >>> tag(mark).role, tag(mark).name
     ('named', 'get_weather')
     """
-    slash, text, rest = found.groups()
+    _, text, rest = found.groups()
     word = re.sub("[▁-]", "_", text.lower())
     role = _ROLE_OF.get(word, "close")
     named = _VALUE.search(rest) or _NAME.search(rest)
     name = next(filter(None, named.groups()), "").strip() if named else ""
-    closing = bool(slash) or role == "close"
+    closing = "/" in found.string[found.start() : found.start(2)] or role == "close"
     if name and role == "open" and not closing:
         role = "named"
     return Tag(role, word, closing, name, bool(_STRING.search(rest)))

@@ -167,7 +167,7 @@ class CallParser:
             at = found.start()
             sign = tape.text[at]
             if sign in "`~":
-                begins = self._begins_line(at)
+                begins = self._takes_fence(at)
             elif sign == "[" and tape.text[at : at + 2] not in ("[", "[T", "[/"):
                 name = tape.text[at + 1 :].strip("( \t\r\n")
                 begins = self._python_name(name, begun=True) and self._begins_line(at)
@@ -221,6 +221,11 @@ class CallParser:
             if reading.gap:
                 self._space = [reading.gap]
         return found
+
+    def _takes_fence(self, at: int) -> bool:
+        """Whether a fence may stand here: on its own line, or with a call in it behind a sentence."""
+        line = self._line(at).strip()
+        return not line or (not self._fence and announced.ends(line) and not announced.in_code(line))
 
     def _event(self, found: re.Match[str]) -> Steps[None]:
         """The tape is at what may be a mark: a call is read, or some of it is text."""
@@ -282,9 +287,9 @@ class CallParser:
     def _fenced(self) -> Steps[bool]:
         """The tape is at three backticks or more: a fence around a call, one around code, or its end."""
         tape = self._tape
-        begins = self._begins_line(tape.at)
+        begins, takes = self._begins_line(tape.at), self._takes_fence(tape.at)
         marks = yield from tape.span(FENCE)
-        if not begins or len(marks) < 3:
+        if not takes or len(marks) < 3:
             self._pass(marks)
             return False
         if self._fence:
@@ -313,7 +318,7 @@ class CallParser:
                 return True
         tape.back(inside)
         self._pass(marks)
-        self._fence, self._fence_begins = marks, True
+        self._fence, self._fence_begins = (marks, True) if begins else ("", False)
         return False
 
     def _python_name(self, name: str, *, begun: bool = False) -> bool:

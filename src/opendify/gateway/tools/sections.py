@@ -81,8 +81,10 @@ def bare(reading: Reading) -> Steps[bool]:
     """A JSON value without a mark."""
     tape = reading.tape
     made = yield from json_calls(reading)
-    while (yield from reading.behind()) in ("}", "]") and made:
-        tape.at += 1
+    while made and (first := (yield from reading.behind())) and first in "}],;{":
+        if first == "{" and (reading.gate != "whole" or not (yield from json_calls(reading))):
+            break
+        tape.at += first != "{"
     return made
 
 
@@ -96,8 +98,10 @@ def in_fence(reading: Reading) -> Steps[bool]:
         made = yield from section(reading, mark)
     else:
         tape.marks = FENCE_END
-        made = yield from json_calls(reading)
-        tape.marks = MARKS
+        try:
+            made = yield from json_calls(reading)
+        finally:
+            tape.marks = MARKS
     while (first := (yield from reading.behind())) and first in "}],;":
         tape.at += 1
     if first and first in "`~" and (yield from reading.fence_mark()):

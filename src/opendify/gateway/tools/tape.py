@@ -166,7 +166,12 @@ def string(tape: Tape, write: Callable[[str], object]) -> Steps[None]:
             tape.at += 1
             break
         if first == "\\":
-            write((yield from _escape(tape)))
+            second = tape.text[tape.at + 1 : tape.at + 2]
+            if second and second != "u":
+                write(_ESCAPED.get(second, f"\\{second}"))
+                tape.at += 2
+            else:
+                write((yield from _escape(tape)))
             continue
         plain = _PLAIN[quote].match(tape.text, tape.at)
         assert plain, "neither quote nor backslash"
