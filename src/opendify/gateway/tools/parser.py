@@ -59,7 +59,8 @@ class CallParser:
         self._fence_begins = False
         self._shown = False  # some text went out
         self._failed = 0  # what began as calls and was none
-        self._plain = False
+        self._gave_up = False  # there are too many marks for it to be anything but text
+        self._plain = False  # what comes without any sign of a mark is text
         self._over = False
         self._steps = self._read()
         next(self._steps)
@@ -68,7 +69,7 @@ class CallParser:
         """One piece of the answer in; what is certain out."""
         if self._over:
             return []
-        if self._plain and (self._failed == _MOST_FAILED or not TRIGGERS.search(text)):
+        if self._plain and (self._gave_up or not TRIGGERS.search(text)):
             self._pass(text)
         else:
             self._tape.append(text)
@@ -140,7 +141,7 @@ class CallParser:
 
     def _text(self) -> Steps[None]:
         tape = self._tape
-        while self._failed < _MOST_FAILED:
+        while self._failed < _MOST_FAILED and not self._reading.full:
             found = EVENT.search(tape.text, tape.at)
             if found:
                 self._pass(tape.text[tape.at : found.start()])
@@ -154,7 +155,7 @@ class CallParser:
             if not (yield from tape.more()):
                 return
             self._plain = False
-        self._plain = True
+        self._plain = self._gave_up = True
         while tape.at < len(tape.text) or (yield from tape.more()):
             self._pass(tape.text[tape.at :])
             tape.at = len(tape.text)

@@ -28,6 +28,8 @@ Gate = Literal["go", "wait", "whole", "last", "example"]
 that it has calls, if it is the last of the answer, never."""
 _MOST_CALLS = 128
 """A model that calls so often has lost itself; nothing more is read."""
+_MOST_READ = 512
+"""The same, with those among them that were only examples."""
 _NUMBERED = re.compile(r"^functions\.|:\d{1,6}$")
 _BRACKETED = re.compile(r"\[(?:/?[A-Z_]{0,12}\]?)?")
 _EFFORT = 1_000_000
@@ -72,6 +74,7 @@ class Reading:
         self.call: Call | None = None
         self.gap = ""
         self._effort = _EFFORT
+        self._ended = 0
 
     def attempt(self, gate: Gate, reader: Steps[bool], *, alone: bool) -> Steps[bool]:
         """Reads what may be calls; whether it is. If so they went out, else nothing did.
@@ -103,6 +106,11 @@ class Reading:
     def _limit(self) -> None:
         if self.made >= _MOST_CALLS or (self.called and not self.tools.parallel):
             raise Over
+
+    @property
+    def full(self) -> bool:
+        """So many calls were read, those that turned out to be text among them, that no more are."""
+        return self._ended >= _MOST_READ
 
     def emit(self, kind: Kind, text: str) -> None:
         """A piece of a call."""
@@ -177,11 +185,14 @@ class Reading:
         """A call is complete."""
         call.end()
         self.done += 1
+        self._ended += 1
         self.call = None
         self.made += 1
         self.called = self.called or call.known
         if self.gate == "go":
             self._limit()
+        elif self.full:
+            raise NoCall
 
     def whole_call(self, name: str, arguments: object) -> None:
         """A call that is there as a whole; arguments of any kind, None where it has none."""
