@@ -10,7 +10,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export NO_MKDOCS_2_WARNING := 1
 
 # What a client with the openai package of 1.x would notice.
-OPENAI_1_TESTS := $(addprefix tests/gateway/test_,$(addsuffix .py,chat_completions memory_modes files_in models identity tools))
+OPENAI_1_TESTS := $(addprefix tests/gateway/test_,$(addsuffix .py,chat_completions memory_modes files_in models identity tools structured_output))
 
 # Client programs, each with its environment. Those that take seconds to install run with the other tests.
 CLIENTS := openai_agents pydantic_ai langchain llama_index

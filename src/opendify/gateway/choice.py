@@ -77,6 +77,7 @@ class Choice:
             correction = self._asking.correction(fault, others=self.channel.calls)
             again = corrected(call, self.answer.conversation_id, self.answer.text, correction)
         if again is None:
+            await self.write(self.channel.flush())
             raise refusal(fault, model)
         log.info(
             "the model is asked once more", model=model, fault=fault.kind, request_id=self._reply.request_id
@@ -85,6 +86,7 @@ class Choice:
         self.channel.again()
         await self._pass_on(head)
         if fault := self.channel.judge(self.answer):
+            await self.write(self.channel.flush())
             raise refusal(fault, model)
 
     async def write(self, out: bytes, *, last: bool = False) -> None:
