@@ -325,7 +325,8 @@ def digest(toolset: Toolset, style: ToolPrompt) -> str:
     parts = [style, str(toolset.parallel)]
     for tool in toolset.tools:
         try:
-            parts += [tool.name, tool.description, str(tool.strict), _json(tool.parameters)]
+            schema = msgspec.json.encode(tool.parameters).decode()
+            parts += [tool.name, tool.description, str(tool.strict), schema]
         except RecursionError:
             raise _too_deep(tool) from None
     return digest_of(*parts)
