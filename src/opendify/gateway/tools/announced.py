@@ -21,8 +21,10 @@ _DESCRIBED = (
     "return", "returns", "returned", "response", "schema", "spec", "specification", "shows", "template",
     "placeholder", "tag", "tags", "markup", "like this", "like so", "transcript", "message", "log", "logs",
     "history", "contains", "mock", "do this", "expected output", "actual output", "expected", "not valid",
-    "invalid", "began with", "begins with", "starts with", "ends with", "writes", "emits", "outputs",
-    "produces", "this output", "the text", "would be", "could be", "might be",
+    "invalid", "shape", "structure", "layout", "notation", "serialised", "serialized", "encoded",
+    "represented", "rendered", "denoted", "typical", "typically", "began with", "begins with", "starts with",
+    "ends with", "writes", "emits", "outputs", "produces", "this output", "the text", "would be",
+    "could be", "might be",
 )  # fmt: skip
 """The same where they lead over to it, with a colon, as a question, or in the same sentence."""
 _EXAMPLE_CHINESE = (
@@ -40,6 +42,11 @@ _DOING = re.compile(
     r"|try|turn|updat|writ)ing\b"
     r"|\W*(?:tool call|function call|action)\W*\Z"
     r"|\W*here(?:'s| is) (?:the|my) (?:\w+ )?call\b"
+    r"|.{0,80}\b(?:here(?:'s| is)|below is) (?:the|my) (?:\w+ ){0,2}call(?: in json| you need)?\W*\Z"
+    r"|\W*(?:下面|以下)是(?:\w{0,6}的)?(?:函数|工具)调用[：:]?\Z"
+    r"|\W*(?:(?:okay|ok|sure|certainly|absolutely|understood|alright|right away|of course|got it|no problem"
+    r"|thing|one moment|please|wait)\b\W*)+\Z"
+    r"|\W*(?:好的|没问题|明白了?|当然可以?|请?稍等|请?稍候)\W*\Z"
 )
 """What somebody does, or is about to do; how such a sentence begins that names nobody."""
 _SHOWN = (
@@ -124,6 +131,15 @@ def meant(before: str) -> bool:
 def ends(line: str) -> bool:
     """Whether a line ends with a sentence, or leads over to what follows."""
     return line[-1:] in tuple(_ENDS)
+
+
+def announces(line: str) -> bool:
+    """Whether a line ends with a sentence that says what is done next.
+
+    >>> announces("I'll look it up."), announces("I'll use"), announces("It is a list:")
+    (True, False, False)
+    """
+    return ends(line) and _means(*_last_sentence(line[-LONGEST_LINE:]))
 
 
 def in_code(line: str) -> bool:

@@ -171,7 +171,7 @@ class CallParser:
                 begins = self._takes_fence(at)
             elif sign == "[" and tape.text[at : at + 2] not in ("[", "[T", "[/"):
                 name = tape.text[at + 1 :].strip("( \t\r\n")
-                begins = self._python_name(name, begun=True) and self._begins_line(at)
+                begins = self._python_name(name, begun=True) and self._takes_list(at)
             else:
                 begins = True
             if begins:
@@ -211,6 +211,11 @@ class CallParser:
 
     def _begins_line(self, at: int) -> bool:
         return not self._line(at).strip()
+
+    def _takes_list(self, at: int) -> bool:
+        """Whether calls in Python's form may stand here: on a line, or behind words that mean them."""
+        line = self._line(at).strip()
+        return not line or announced.announces(line)
 
     def _candidate(self, gate: Gate, reader: Steps[bool]) -> Steps[bool]:
         """Reads what may be calls; whether it is. White space before them is dropped then."""
@@ -268,7 +273,7 @@ class CallParser:
             return (yield from self._calls(start, section(self._reading, None)))
         if kind == "json":
             return (yield from self._calls(start, bare(self._reading)))
-        if self._begins_line(tape.at) and self._python_name(text.strip("[( \t\r\n")):
+        if self._takes_list(tape.at) and self._python_name(text.strip("[( \t\r\n")):
             return (yield from self._calls(start, python_list(self._reading)))
         return self._pass_sign()
 
