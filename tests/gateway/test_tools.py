@@ -263,6 +263,21 @@ def test_a_model_that_calls_nothing_twice_is_an_error(ask: Ask, dify: Simulator,
     assert len(dify.counts().requests) == 2
 
 
+def test_what_the_gateway_has_asked_twice_no_client_asks_again(
+    openai: OpenAI, dify: Simulator, user: str
+) -> None:
+    dify.reset()
+    with pytest.raises(APIStatusError):
+        openai.with_options(max_retries=2).chat.completions.create(
+            model="Simulated Chat",
+            messages=[{"role": "user", "content": "[[reply:No.]]"}],
+            user=user,
+            tools=TOOLS,
+            tool_choice="required",
+        )
+    assert len(dify.counts().requests) == 2
+
+
 def test_a_tool_that_there_is_not_is_corrected(ask: Ask, asked: Asked) -> None:
     answer = ask("Simulated Chat", f"{CALL} [[as:unknown_name]] [[then]] {CALL}", tools=TOOLS)
     assert (answer.content, answer.calls) == ("", CALLED)

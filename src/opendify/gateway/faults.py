@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from opendify.gateway.errors import OpenAIError
+from opendify.gateway.errors import DO_NOT_RETRY, OpenAIError
 from opendify.gateway.tools.prompt import Mistake
 
 FaultKind = Mistake | Literal["json"]
@@ -45,5 +45,9 @@ def refusal(fault: Fault, model: str) -> OpenAIError:
     """
     code, said = _ERRORS[fault.kind]
     return OpenAIError(
-        502, f"Model '{model}' {said.format(name=fault.name, what=fault.what)}.", type="api_error", code=code
+        502,
+        f"Model '{model}' {said.format(name=fault.name, what=fault.what)}.",
+        type="api_error",
+        code=code,
+        headers=DO_NOT_RETRY,  # the gateway has asked again itself
     )
