@@ -148,3 +148,19 @@ def test_a_fence_around_a_call_may_stand_behind_a_sentence_and_before_one(fence:
     assert "".join(of("text", whole)) == "Sure. One moment."
     for cuts in splits(text):
         assert pieces(text, cuts) == whole
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"city": "Rome", "city": "Oslo", "days": "3"}',
+        '{"city": "a </tool_call> b", "note": "<think>", "tags": [1, true, null]}',
+        '{"city": "\\ud83d\\ude00 \\ud83d \\n", "share": 1e999, "days": 1.0}',
+        '{"city": "line\nbreak", "share": -0.0, "near": {"lat": "1.5", "zip": 8000}}',
+        '{"city": 12, "exact": "true", "near": null, "other": {"a": {"b": []}}}',
+        '{"city": "x", "share": NaN, "days": 123456789012345678901234567890}',
+    ],
+)
+def test_arguments_that_come_whole_are_those_that_come_in_pieces(arguments: str) -> None:
+    text = f'<tool_call>{{"name": "get_weather", "arguments": {arguments}}}</tool_call>'
+    assert pieces(text) == pieces(text, range(1, len(text)))

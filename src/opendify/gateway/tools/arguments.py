@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from opendify.gateway.schemas import MAX_LEVELS
-from opendify.gateway.tools.fitting import Place, dumps, escaped, fit, loads, number
+from opendify.gateway.tools.fitting import Place, begun, dumps, escaped, fit, loads, number
 from opendify.gateway.tools.tape import Broken, Steps, Tape, skip, string, text_of, word
 
 CONSTANTS: dict[str, object] = {
@@ -49,6 +49,10 @@ def canonical(tape: Tape, where: Place, write: Callable[[str], object]) -> Steps
     Raises:
         Broken: The text is no such JSON, or ends.
     """
+    if where.takes("object") and (whole := begun(tape.text, tape.at)):
+        value, tape.at = whole
+        write(dumps(fit(value, where)))
+        return
     tape.at += 1
     write("{")
     levels = [_Level("}", where)]

@@ -242,7 +242,7 @@ def _first_wins(members: list[tuple[str, object]]) -> dict[str, object]:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder(strict=False, object_pairs_hook=_first_wins, parse_int=number).decode
+_decoder = json.JSONDecoder(strict=False, object_pairs_hook=_first_wins, parse_int=number)
 
 
 def loads(text: str) -> object:
@@ -252,9 +252,21 @@ def loads(text: str) -> object:
         ValueError: It is no JSON, or nested too deeply.
     """
     try:
-        return _decode(text)
+        return _decoder.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def begun(text: str, at: int) -> tuple[object, int] | None:
+    """The value that begins at a place and where it ends; None if it is not there as a whole, or is no JSON.
+
+    >>> begun('{"a": 1}, {"b"', 0)
+    ({'a': 1}, 8)
+    """
+    try:
+        return _decoder.raw_decode(text, at)
+    except (ValueError, RecursionError):
+        return None
 
 
 def escaped(text: str) -> str:
