@@ -147,6 +147,7 @@ _MARKS = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(_MARKS) | st.text(max_size=5), max_size=14))
+@example(["<function=get_weather>", "</function>", "Observation:", "18"])
 def test_any_text_is_read_the_same_however_it_is_split(parts: list[str]) -> None:
     text = "".join(parts)
     whole = pieces(text)

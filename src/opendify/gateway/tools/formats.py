@@ -53,6 +53,7 @@ TAG = re.compile(rf"{_START}|(?<=/){_END_TOKEN})(\s?[|｜]?>|[\s=/][^<>]{{0,300}
 TAG_BEGUN = re.compile(rf"(?:{_HEAD}[^<>]{{0,300}}|{_BEGUN}[|｜\s]?)\Z")
 """What may still become a tag."""
 _NAME = re.compile(r"\b(?:name|tool_name|function)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>|｜]+))")
+_CALLABLE = re.compile(r"[^\s\"'`<>()\[\]{}|\\]{1,140}")
 _VALUE = re.compile(r"^\s*=\s*[\"']?([^\"'>|｜]+?)[\"']?\s*[|｜]?>")
 _STRING = re.compile(r"\bstring\s*=\s*[\"']?true", re.IGNORECASE)
 
@@ -115,6 +116,8 @@ def tag(found: re.Match[str]) -> Tag:
     role = _ROLE_OF.get(word, "close")
     named = _VALUE.search(rest) or _NAME.search(rest)
     name = next(filter(None, named.groups()), "").strip() if named else ""
+    if not _CALLABLE.fullmatch(name):
+        name = ""
     closing = "/" in found.string[found.start() : found.start(2)] or role == "close"
     if name and role == "open" and not closing:
         role = "named"
@@ -156,7 +159,7 @@ PYTHONIC = r"\[\s{0,10}[^\W\d][\w.]{0,64}\s?\("
 
 EVENT = re.compile(
     rf"(?P<tag>{_HEAD})|(?P<list>{LIST})|(?P<results>{_RESULTS})|(?P<json>{WRAPPED})|(?P<fence>`{{3,20}}|~{{3,20}})"
-    rf"|(?P<python>{PYTHONIC})|(?P<observed>(?:(?<=\n)|\A)Observation:)",
+    rf"|(?P<python>{PYTHONIC})|(?P<observed>Observation:)",
 )
 """All that a call may begin with, or that may end one, in text outside of code."""
 
@@ -169,7 +172,7 @@ HELD = re.compile(
             _beginning(r"\[", r"\s{0,10}", r"[\w.]{0,64}", r"\s?", r"\("),
             _beginning(*_WRAPPED, r"[\[{]"),
             r"(?:`{1,20}|~{1,20})\Z",
-            r"(?:(?<=\n)|\A)" + _beginning(*"Observation:"),
+            _beginning(*"Observation:"),
         )
     )
 )

@@ -173,7 +173,7 @@ class CallParser:
                 name = tape.text[at + 1 :].strip("( \t\r\n")
                 begins = self._python_name(name, begun=True) and self._takes_list(at)
             else:
-                begins = True
+                begins = sign != "O" or (self._reading.made > 0 and self._begins_line(at))
             if begins:
                 return at
             at = found.end() if sign in "`~" else at + 1
