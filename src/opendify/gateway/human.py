@@ -171,8 +171,9 @@ def in_words(conversation: Conversation) -> Conversation:
     >>> [(message.role, message.text) for message in in_words(chat).history]
     [('user', 'Hi'), ('assistant', 'Dear Bob\\n\\nSend it?'), ('person', 'send')]
     """
-    said = [*conversation.history, *conversation.results]
-    if not any(_is_answer(message) or any(map(_asks, message.tool_calls or ())) for message in said):
+    said = (*conversation.history, *conversation.results)
+    tools = [message for message in said if message.tool_calls or message.tool_call_id]
+    if not any(_is_answer(message) or any(map(_asks, message.tool_calls or ())) for message in tools):
         return conversation
     places = dict(zip(map(id, conversation.new), conversation.places, strict=True))
     results = [result for result in conversation.results if not _is_answer(result)]
