@@ -24,7 +24,8 @@ _DESCRIBED = (
     "invalid", "shape", "structure", "layout", "notation", "serialised", "serialized", "encoded",
     "represented", "rendered", "denoted", "typical", "typically", "began with", "begins with", "starts with",
     "ends with", "writes", "emits", "outputs", "produces", "this output", "the text", "would be",
-    "could be", "might be",
+    "could be", "might be", "fixture", "dataset", "the parser", "the prompt", "now reads",
+    "completion",
 )  # fmt: skip
 """The same where they lead over to it, with a colon, as a question, or in the same sentence."""
 _EXAMPLE_CHINESE = (
@@ -32,6 +33,7 @@ _EXAMPLE_CHINESE = (
 )  # fmt: skip
 _DESCRIBED_CHINESE = (
     "语法", "格式", "文档", "返回", "模板", "标签", "日志", "不要这样", "写法", "输出", "记录",
+    "模型", "样本",
 )  # fmt: skip
 _MEANT = (
     "i", "i'll", "i'm", "let me", "let's", "we", "we'll", "one moment", "here goes", "then",
@@ -52,10 +54,21 @@ _DOING = re.compile(
 _SHOWN = (
     "show", "show you", "give", "explain", "demonstrate", "illustrate", "describe", "write you", "quote",
     "i wrote", "i saw", "i used", "i have seen", "i've seen", "my earlier", "contained",
+    "fixture", "dataset", "training sample", "test case", "would put", "from the server", "model answers",
+    "model replies", "model responds", "model writes", "model says",
 )  # fmt: skip
 _SHOWN_CHINESE = ("展示", "给你看", "演示", "说明", "解释", "举个")
 """What somebody means who shows something, or tells of what was."""
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+_WAITING = (
+    "i'll", "i will", "let me know", "please wait", "waiting", "wait", "one moment", "stand by",
+    "hope this helps", "once i", "as soon as", "will return", "feel free",
+)  # fmt: skip
+_WAITING_CHINESE = ("请稍", "稍等", "稍候", "等待", "我会", "我将", "请告诉我", "请随时")
+"""What somebody says behind a call that was meant."""
+_ABOUT = (*_AN_EXAMPLE, "format", "formats", "syntax", "template", "snippet", "sample")
+_ABOUT_CHINESE = (*_EXAMPLE_CHINESE, "格式", "语法", "模板", "写法")
+"""What somebody speaks of who has shown something."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])(?!\Z)")
 _BETWEEN = re.compile(r"[^\w']+")
 _ENDS = ".!?:;。！？：；…"
 _LEADS = (":", "：", "?", "？")
@@ -126,6 +139,19 @@ def meant(before: str) -> bool:
     """
     _, text = _line(before)
     return not text or _means(*_last_sentence(text))
+
+
+def waits(after: str) -> bool:
+    """Whether the line behind a call says no more than that somebody waits for its result, or takes leave.
+
+    >>> waits(""), waits("Let me know if you need more."), waits("The client then runs it.")
+    (True, True, False)
+    """
+    sentence = after.lower().replace("’", "'").strip(_DECORATION)
+    words = f" {_BETWEEN.sub(' ', sentence)} "
+    if _says(sentence, words, _ABOUT, _ABOUT_CHINESE):
+        return False
+    return not sentence or _says(sentence, words, _WAITING, _WAITING_CHINESE)
 
 
 def ends(line: str) -> bool:

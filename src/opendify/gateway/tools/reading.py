@@ -25,7 +25,7 @@ from opendify.gateway.tools.tape import Steps, Tape
 
 Gate = Literal["go", "wait", "whole", "last", "example"]
 """Whether what is read is a call: for sure, if what follows lets it, if it is the whole answer or says itself
-that it has calls, if it is the last of the answer, never."""
+that it has calls, if the answer ends with it but for words of somebody who waits, never."""
 _MOST_CALLS = 128
 """A model that calls so often has lost itself; nothing more is read."""
 _MOST_READ = 512
@@ -91,7 +91,9 @@ class Reading:
         gate, self.gate = self.gate, "go"
         if found and gate == "wait":
             found = "\n" in self.gap or not announced.goes_on((yield from self.tape.peek()))
-        elif found and gate in ("whole", "last"):
+        elif found and gate == "last":
+            found = announced.waits((yield from self._line_behind()))
+        elif found and gate == "whole":
             found = not (yield from self.tape.peek())
         elif gate == "example":
             found = False
@@ -102,6 +104,15 @@ class Reading:
         self.out += held
         self._limit()
         return True
+
+    def _line_behind(self) -> Steps[str]:
+        """The next line that has text, as far as it may tell what stands before it."""
+        tape = self.tape
+        yield from tape.peek()
+        while True:
+            line, end, _ = tape.text[tape.at : tape.at + announced.LONGEST_LINE].partition("\n")
+            if end or len(line) == announced.LONGEST_LINE or not (yield from tape.more()):
+                return line
 
     def _limit(self) -> None:
         if self.made >= _MOST_CALLS or (self.called and not self.tools.parallel):
