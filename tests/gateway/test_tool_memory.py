@@ -244,6 +244,16 @@ def test_results_of_calls_that_another_gateway_made_come_with_them(ask: Ask, ask
     assert asked().conversation_id == first.dify["conversation_id"]
 
 
+def test_results_may_name_the_conversation_of_their_call(ask: Ask, asked: Asked) -> None:
+    turns = user_turn(calling("Rome"))
+    first = ask(AUTO, turns, functions=[WEATHER["function"]])
+    there = {"conversation_id": first.dify["conversation_id"]}
+    said = {"role": "assistant", "content": None, "function_call": first.function_call}
+    told = {"role": "function", "name": "weather", "content": "22 degrees"}
+    ask(AUTO, [*turns, said, told], functions=[WEATHER["function"]], extra_body=there)
+    assert (asked().query, asked().conversation_id) == (heard(), first.dify["conversation_id"])
+
+
 def test_what_the_user_says_between_results_is_told(ask: Ask, asked: Asked, user: str) -> None:
     chat = {"extra_headers": {"X-Chat-Id": user}, "tools": [WEATHER]}
     turns = user_turn(f"{calling('Rome')} {calling('Oslo')}")
