@@ -60,7 +60,6 @@ _STRING = re.compile(r"\bstring\s*=\s*[\"']?true", re.IGNORECASE)
 LIST = r"\[TOOL_CALLS\]"
 _RESULTS = r"\[/?TOOL_RESULTS\]|<\|start_header_id\|>"
 BRACKET = re.compile(r"\[/?(TOOL_CALLS|ARGS|CALL_ID|TOOL_RESULTS)\]")
-LONGEST_BRACKET = 16
 
 MARKS = re.compile(rf"{_HEAD}|{LIST}|{_RESULTS}")
 """What ends a call that was not closed. Inside a string it may be a part of it."""
