@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Literal, cast
 
 from opendify.gateway.tools.arguments import closed
 from opendify.gateway.tools.definitions import Tool
-from opendify.gateway.tools.fitting import Place, dumps, fit, kind_of, place, unfit
+from opendify.gateway.tools.fitting import Place, dumps, fit, kind_of, loads, place, unfit
 from opendify.gateway.tools.tape import Tape
 
 Kind = Literal["text", "call", "arguments", "end", "stray", "over"]
@@ -78,6 +78,19 @@ class Call:
         except RecursionError:
             text = ""
         self.write(text.removeprefix(written) if text.startswith(written) and text else closed(written))
+
+    def familiar(self) -> bool:
+        """Whether the arguments are an object, and one of them is the tool's, if it has any by name.
+
+        The definition of a tool is none: its members are those of a schema.
+        """
+        if self._no_object or not self._tool:
+            return not self._no_object
+        properties = self._tool.parameters.get("properties")
+        given = loads("".join((*self._written, *self._doubtful)) or "{}")
+        if not (given and properties and isinstance(given, dict) and isinstance(properties, Mapping)):
+            return True
+        return any(name in properties for name in cast("dict[str, object]", given))
 
     def end(self) -> None:
         """The call is read, and its arguments are checked."""

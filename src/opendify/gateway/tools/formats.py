@@ -42,7 +42,8 @@ FENCES = CALL_FENCES | JSON_FENCES | OTHER_FENCES
 last ones it must be the end of the answer."""
 
 _ANY_WORD = "|".join(word.replace("_", "[_▁-]") for word in sorted(_ROLE_OF, key=len, reverse=True))
-_WORDS = f"(?i:{_ANY_WORD})"
+_INITIALS = "".join(sorted({word[0] + word[0].upper() for word in _ROLE_OF}))
+_WORDS = f"(?=[{_INITIALS}])(?i:{_ANY_WORD})"
 _LEAD = r"(?:\s?[|｜]\s?/?(?:DSML\s?[|｜]\s?)?)?(?:[^\W\d][\w.-]{0,19}:)?"
 _START = rf"<(/?){_LEAD}({_WORDS}"
 _END_TOKEN = "s"

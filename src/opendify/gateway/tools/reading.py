@@ -194,6 +194,8 @@ class Reading:
 
     def end(self, call: Call) -> None:
         """A call is complete."""
+        if self.gate == "whole" and not call.familiar():
+            raise NoCall
         call.end()
         self.done += 1
         self._ended += 1
