@@ -74,6 +74,13 @@ _ENDS = ".!?:;。！？：；…"
 _LEADS = (":", "：", "?", "？")
 _QUOTED = ">"
 """What Markdown puts before the lines of somebody else."""
+_VERBATIM = re.compile(
+    r"(?:\\begin\{\w{1,30}\*?\}(?:\[[^\]]{0,60}\])?|<(?:pre|code|example|samp|textarea)(?:\s[^<>]{0,60})?>|\"\"\"|''')\s{0,20}\Z"
+    r"|[\s:：(\[{,=][\"'“‘「『]\Z"
+)
+"""What opens a bit of text that is shown as it is: in LaTeX, HTML or a program, or a quotation."""
+_FURTHEST = 120
+"""Characters before a mark that such an opening is looked for in."""
 _DECORATION = " \t\r*_#>-•"
 _BACKTICKS = re.compile("`+")
 
@@ -88,7 +95,7 @@ def gate(before: str, *, fenced: bool = False) -> Literal["go", "wait", "example
     >>> gate("A list of calls:\\n"), gate("A list of calls:\\n", fenced=True)
     ('go', 'example')
     """
-    if before[before.rfind("\n") + 1 :].lstrip().startswith(_QUOTED):
+    if before[before.rfind("\n") + 1 :].lstrip().startswith(_QUOTED) or _VERBATIM.search(before[-_FURTHEST:]):
         return "example"
     own, text = _line(before)
     if not text:
