@@ -229,9 +229,9 @@ class CallParser:
         return found
 
     def _takes_fence(self, at: int) -> bool:
-        """Whether a fence may stand here: on its own line, or with a call in it behind a sentence."""
+        """Whether a fence may stand here: on its own line, or with a call in it behind a plain sentence."""
         line = self._line(at).strip()
-        return not line or (not self._fence and announced.ends(line) and not announced.in_code(line))
+        return not line or (not self._fence and announced.ends(line) and "`" not in line)
 
     def _event(self, found: re.Match[str]) -> Steps[None]:
         """The tape is at what may be a mark: a call is read, or some of it is text."""
