@@ -11,7 +11,7 @@ _EXAMPLE = (
     "for example", "for instance", "e g", "i e", "such as", "looks like", "look like", "would emit",
     "would write", "would return", "would produce", "would output", "would look", "imagine", "suppose",
     "consider", "instead of", "demo", "equivalent to", "to illustrate", "you write", "you get",
-    "have to write",
+    "have to write", "this is what", "that is what", "this is how", "that is how",
 )  # fmt: skip
 """Whatever stands behind these words is no call."""
 _AN_EXAMPLE = ("example", "examples")
