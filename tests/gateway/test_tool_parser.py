@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.gateway.tool_texts import TOOLS, calls, of, pieces, splits
 
 from opendify.gateway.tools.definitions import Toolset
+
+from .tool_texts import TOOLS, calls, of, pieces, splits
 
 _PREFIX = "ant" + "ml:"
 PARIS = '{"city": "Paris"}'

@@ -8,10 +8,11 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.gateway.tool_texts import TOOLS, calls, joined, of, pieces, splits
 
 from opendify.gateway.tools.definitions import Toolset
 from opendify.gateway.tools.parser import CallParser
+
+from .tool_texts import TOOLS, calls, joined, of, pieces, splits
 
 PARIS = '{"city": "Paris"}'
 
