@@ -53,6 +53,8 @@ class Call:
             return
         if self._doubtful:
             self._settle()
+        if not text:
+            return
         self._written.append(text)
         if self._tool:
             self._emit("arguments", text)
