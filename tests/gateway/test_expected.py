@@ -102,6 +102,16 @@ def test_who_wants_one_call_gets_one_even_if_a_wrong_one_stands_beside_it() -> N
     assert reader.judge(answer()) is None
 
 
+def test_after_a_made_up_result_the_corrected_answer_is_read_to_its_end() -> None:
+    reader = expected(tools())
+    assert read(reader, '<tool_call>{"name": "nope"}</tool_call>\n<tool_response>', "sunny") == []
+    assert reader.over
+    assert reader.judge(answer()) == Fault("unknown_tool", "nope")
+    reader.again()
+    assert not reader.over
+    assert read(reader, CALL) == CALLED
+
+
 def test_arguments_of_a_strict_tool_leave_when_they_fit() -> None:
     reader = expected(tools())
     assert read(reader, '<tool_call>{"name": "book", "arguments": {"seats": "two"}}</tool_call>') == []

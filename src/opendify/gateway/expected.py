@@ -46,7 +46,6 @@ class Expected:
         streaming: bool,
         mode: str,
     ) -> None:
-        self.over = False
         self._toolset = toolset
         self._format = response_format
         self._workflow = mode == "workflow"
@@ -57,6 +56,7 @@ class Expected:
         self._begin()
 
     def _begin(self) -> None:
+        self.over = False
         self._parser = CallParser(self._toolset) if self._toolset else None
         self._filter = JsonFilter(self._format) if self._format and not self._holds_json else None
         self._complete = False
