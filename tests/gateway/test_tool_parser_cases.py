@@ -197,18 +197,29 @@ def test_four_times_the_text_takes_about_four_times_the_work(unit: str) -> None:
     """Where all limits have been met; a quadratic reader takes sixteen times as much."""
 
     def work(size: int) -> float:
-        text = (unit * (size // len(unit) + 1))[:size]
-        best = float("inf")
-        for _ in range(2):
-            begun = time.process_time()
-            parser = CallParser(TOOLS)
-            for at in range(0, size, 16):
-                parser.feed(text[at : at + 16])
-            parser.flush()
-            best = min(best, time.process_time() - begun)
-        return best
+        return seconds((unit * (size // len(unit) + 1))[:size], 16)
 
     assert work(120_000) < 10 * (work(30_000) + 0.02)
+
+
+def test_brackets_in_python_cost_the_same_however_deep_they_are() -> None:
+    def work(depth: int) -> float:
+        return seconds("[get_weather(city=" + "[" * depth + "]" * depth + ")]", depth)
+
+    assert work(160_000) < 10 * (work(40_000) + 0.02)
+
+
+def seconds(text: str, step: int) -> float:
+    """What reading a text costs, of the processor's time."""
+    best = float("inf")
+    for _ in range(2):
+        begun = time.process_time()
+        parser = CallParser(TOOLS)
+        for at in range(0, len(text), step):
+            parser.feed(text[at : at + step])
+        parser.flush()
+        best = min(best, time.process_time() - begun)
+    return best
 
 
 def test_pieces_of_one_kind_come_joined() -> None:

@@ -77,7 +77,7 @@ def _arguments(text: str) -> Iterator[tuple[str | None, list[str]]]:
             if sign in "[{":
                 levels.append(_CLOSERS[sign])
             elif sign in "]}":
-                levels = levels[:-1]
+                del levels[-1:]
                 _drop_comma(parts)
             parts.append(sign)
     if parts:
