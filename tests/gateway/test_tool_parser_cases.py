@@ -143,12 +143,15 @@ _MARKS = [
     "<|python_tag|>", '(city="x")', "[get_weather(", ")]", "<｜tool▁calls▁begin｜>", "<｜tool▁sep｜>",
     "<tool_response>", "Observation:", "For example: ", "A. ", "a b", "<", "{", "[", '"', "'", "\\", "}",
     "\\ud83d", "\ud83d", "null", "1e999", "é", "，", "<arg_key>city</arg_key>", "<arg_value>", ",", ";", ":",
+    "\r\n", "\r", "</arg_value>",
 ]  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(_MARKS) | st.text(max_size=5), max_size=14))
 @example(["<function=get_weather>", "</function>", "Observation:", "18"])
+@example(['<invoke name="get_weather">', '<parameter name="city">', "\r\n", "Rome", "\r\n", "</parameter>"])
+@example(['<invoke name="get_weather">', '<parameter name="city">', "Rome", " ", " "])
 def test_any_text_is_read_the_same_however_it_is_split(parts: list[str]) -> None:
     text = "".join(parts)
     whole = pieces(text)

@@ -20,7 +20,7 @@ from opendify.gateway.tools.reading import Reading
 from opendify.gateway.tools.repair import ARGUMENTS, NAMES, calls_in
 from opendify.gateway.tools.tape import Broken, Steps, skip
 
-_LINE_BREAK = re.compile(r"(?:\r?\n)?")
+_LINE_BREAK = re.compile(r"\r?\n?")
 _TEXT = frozenset({"string"})
 _FIRST_KEY = re.compile(r"\{\s{0,30}(?:[\"']\w{0,20}[\"']?)?")
 
@@ -126,7 +126,7 @@ def _until_member_ends(
         end = ends.search(tape.text, tape.at)
         if end and (end.end() < len(tape.text) or tape.ended):
             text = tape.text[tape.at : end.start()]
-            write(text if exact else text.removesuffix("\n").removesuffix("\r"))
+            write(text if exact else _without_break(text))
             tape.at = end.start()
             start = tape.position
             mark = yield from reading.tag()
@@ -138,9 +138,13 @@ def _until_member_ends(
         write(tape.text[tape.at : upto])
         tape.at = upto
         if not (yield from tape.more()):
-            write(tape.text[tape.at :].rstrip())
+            write(_without_break(tape.text[tape.at :]))
             tape.at = len(tape.text)
             return
+
+
+def _without_break(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _valued(reading: Reading, text: str, where: Place) -> object:

@@ -80,7 +80,7 @@ MEMBER_ENDS = {
 MEMBER_END = _member_end("tool_calls?|function_calls?")
 """What an argument ends at that is written as an element: its own end, or that of the whole call, if no text
 follows. By the word of the mark that has the tool's name."""
-MEMBER_TAIL = re.compile(rf"\n?(?:{_BEGUN}(?:\s?[|｜]?>[ \t]{{0,8}})?)?\Z")
+MEMBER_TAIL = re.compile(rf"(?:\r?\n|\r)?(?:{_BEGUN}(?:\s?[|｜]?>[ \t]{{0,8}})?)?\Z")
 FENCE_END = re.compile(r"\n[ \t]{0,8}(?:```|~~~)")
 """The same for a call in a fence."""
 MARK_BEGUN = re.compile(r"(?:<[^<>\s]{0,60}|\[[A-Z_/]{0,20}|\n[ \t`~]{0,10})\Z")
