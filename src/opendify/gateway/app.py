@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -129,6 +130,7 @@ class Gateway:
                 models=[model.id for model in catalog.models(ANONYMOUS)],
                 faults=catalog.faults or None,
             )
+            gc.freeze()  # what stands now stays: no collection looks through it again
             yield
             if completions.calls:
                 await asyncio.wait(completions.calls, timeout=CLEAN_UP_SECONDS)
