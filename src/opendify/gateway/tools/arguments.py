@@ -119,26 +119,3 @@ def _value(tape: Tape, first: str) -> Steps[object]:
     if not _NUMBER.fullmatch(token):
         raise Broken
     return number(token)
-
-
-def closed(written: str) -> str:
-    """What makes canonical JSON whole that was written up to any point.
-
-    >>> closed('{"a":[{"b":"x')
-    '"}]}'
-    """
-    levels: list[str] = []
-    quoted = False
-    for mark in re.finditer(r'\\.|["\[\]{}]', written):
-        sign = mark[0]
-        if sign == '"':
-            quoted = not quoted
-        elif quoted or sign[0] == "\\":
-            continue
-        elif sign in "{[":
-            levels.append("}" if sign == "{" else "]")
-        else:
-            levels.pop()
-    if not written:
-        return "{}"
-    return ('"' if quoted else "") + "".join(reversed(levels))

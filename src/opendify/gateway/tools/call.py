@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
-from opendify.gateway.tools.arguments import closed
 from opendify.gateway.tools.definitions import Tool
 from opendify.gateway.tools.fitting import Place, dumps, fit, kind_of, loads, place, unfit
+from opendify.gateway.tools.repair import closed
 from opendify.gateway.tools.tape import Tape
 
 Kind = Literal["text", "call", "arguments", "end", "stray", "over"]

@@ -90,6 +90,18 @@ def completed(raw: str) -> str:
     return f'{raw}"{closers}'
 
 
+def closed(written: str) -> str:
+    """What makes canonical JSON whole that was written up to any point.
+
+    >>> closed('{"a":[{"b":"x')
+    '"}]}'
+    """
+    if not written:
+        return "{}"
+    closers, quoted, _ = _open(written)
+    return f'"{closers}' if quoted else closers
+
+
 def balanced(raw: str) -> int:
     """Where the first JSON value of a text ends, as far as brackets tell; its length if they don't."""
     return _open(raw)[2]
