@@ -38,7 +38,7 @@ COMPLETIONS = "/v1/chat/completions"
 CLEAN_UP_SECONDS = 10.0
 """How long calls that were cut off at the end may take to tell Dify so."""
 
-EXPOSED_HEADERS = ("conversation-id", "retry-after", "x-opendify-ignored", "x-request-id")
+EXPOSED_HEADERS = ("conversation-id", "retry-after", "x-opendify-ignored", "x-request-id", "x-should-retry")
 _KEY_SECONDS = 10 * 365 * 86_400.0
 
 log = structlog.stdlib.get_logger("opendify")

@@ -171,7 +171,8 @@ def _tool(definition: FunctionDefinition, place: str) -> Tool:
     name = definition.name
     if not _NAME.fullmatch(name):
         raise invalid(
-            f"'{place}.name' is '{name[:64]}'; it takes 1 to 128 characters without spaces, quotes and brackets.",
+            f"'{place}.name' is '{name[:64]}'; it takes 1 to 128 characters without spaces, quotes and "
+            "brackets.",
             f"{place}.name",
         )
     parameters = definition.parameters or {}
