@@ -249,6 +249,7 @@ def test_an_unknown_path_is_not_found_in_openais_shape(gateway: Gateway, method:
     reply = http(method, gateway.root + path, headers=AUTHORIZED)
     assert reply.status_code == 404
     assert reply.json()["error"]["code"] == "not_found"
+    assert "POST /v1/chat/completions" in reply.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])

@@ -235,6 +235,10 @@ async def _http_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for no other"
     what = {404: "There is no such endpoint", 405: "This endpoint does not take this method"}
     message = f"{what.get(error.status_code, error.detail)}: {request.method} {request.url.path}."
+    if error.status_code == 404:
+        message += (
+            " This gateway serves POST /v1/chat/completions and GET /v1/models: let the client use those."
+        )
     refusal = OpenAIError(
         error.status_code, message, code=_CODES.get(error.status_code), headers=error.headers or {}
     )
