@@ -63,7 +63,12 @@ def test_a_schema_comes_with_its_name_and_how_strictly_it_is_meant() -> None:
             "response_format.json_schema.schema",
             "is missing",
         ),
-        ({"type": "json_schema", "json_schema": {"name": "a", "schema": 3}}, "response_format", "schema"),
+        ({}, "response_format.type", "is missing"),
+        (
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": 3}},
+            "response_format.json_schema.schema",
+            "Expected",
+        ),
         (
             {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "text"}}},
             "response_format.json_schema.schema",

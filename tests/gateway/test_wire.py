@@ -26,6 +26,48 @@ def test_settings_that_dify_has_no_place_for_are_named_not_refused() -> None:
     assert list(request.ignored) == ["temperature", "top_p", "seed", "made_up"]
 
 
+FUNCTION = {"name": "look"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "ignored"),
+    [
+        (
+            {"tools": [{"type": "function", "function": FUNCTION}], "functions": [FUNCTION]},
+            ["functions"],
+        ),
+        (
+            {"tools": [{"type": "function", "function": FUNCTION}], "function_call": "none"},
+            ["function_call"],
+        ),
+        (
+            {"functions": [FUNCTION], "tool_choice": "required", "parallel_tool_calls": False},
+            ["tool_choice", "parallel_tool_calls"],
+        ),
+        ({"functions": [FUNCTION], "function_call": "auto"}, []),
+    ],
+)
+def test_what_belongs_to_the_other_form_of_tools_is_named_as_ignored(
+    fields: dict[str, object], ignored: list[str]
+) -> None:
+    assert list(parse(body(**fields)).ignored) == ignored
+
+
+def test_a_response_format_that_says_nothing_is_refused() -> None:
+    with pytest.raises(OpenAIError) as refused:
+        parse(body(response_format={}))
+    assert (refused.value.param, refused.value.message) == (
+        "response_format.type",
+        "'response_format.type' is missing.",
+    )
+
+
+def test_a_field_that_is_missing_is_named_once() -> None:
+    with pytest.raises(OpenAIError) as refused:
+        parse(b'{"model": "Support"}')
+    assert (refused.value.param, refused.value.message) == ("messages", "'messages' is missing.")
+
+
 def test_null_means_that_a_field_was_left_out() -> None:
     request = parse(
         body(stream=None, n=None, stop=None, user=None, stream_options=None, metadata=None, inputs=None)

@@ -6,10 +6,12 @@ runs the gateway or the Dify behind it. 504: nobody, it was too slow.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+import msgspec
 from pydantic_core import to_json
 
 from opendify import (
@@ -84,6 +86,32 @@ def invalid(
 ) -> OpenAIError:
     """The client's own mistake: what is wrong and, in ``param``, where."""
     return OpenAIError(status, message, code=code, param=param)
+
+
+_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"required field `(?P<name>[^`]+)`")
+
+
+def misfit(error: msgspec.ValidationError, field: str = "") -> OpenAIError:
+    """The client's mistake that msgspec found in a request, or in this field of it.
+
+    msgspec names the place as ``$.messages[0].role``; OpenAI's ``param`` has no ``$``.
+
+    >>> try:
+    ...     msgspec.convert("two", int)
+    ... except msgspec.ValidationError as error:
+    ...     misfit(error, "n").message
+    "'n': Expected `int`, got `str`."
+    """
+    text = str(error)
+    place = _PATH.search(text)
+    missing = _MISSING.search(text)
+    steps = (field, place["path"] if place else "", missing["name"] if missing else "")
+    param = ".".join(step for step in steps if step).replace(".[", "[")
+    if missing:
+        return invalid(f"'{param}' is missing.", param)
+    what = _PATH.sub("", text)
+    return invalid(f"'{param}': {what}." if param else f"The request body: {what}.", param or None)
 
 
 def unauthorized(message: str) -> OpenAIError:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from opendify.gateway.errors import invalid
+from opendify.gateway.errors import invalid, misfit
 from opendify.gateway.json_text import decoded, is_json, spans
 from opendify.gateway.schemas import SchemaError, check
 from opendify.gateway.schemas import fault as schema_fault
@@ -59,7 +59,7 @@ def response_format(field: Mapping[str, object]) -> ResponseFormat | None:
     try:
         asked = msgspec.convert(field, _Field)
     except msgspec.ValidationError as error:
-        raise invalid(f"'response_format' can't be read: {error}.", "response_format") from None
+        raise misfit(error, "response_format") from None
     match asked.type:
         case "text":
             return None

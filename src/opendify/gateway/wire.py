@@ -6,7 +6,6 @@ token is spliced from bytes that were prepared once a stream.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict
@@ -14,7 +13,7 @@ from typing import Literal, NotRequired, TypedDict
 import msgspec
 from pydantic_core import to_json
 
-from opendify.gateway.errors import OpenAIError, invalid
+from opendify.gateway.errors import invalid, misfit
 from opendify.gateway.structured import ResponseFormat, response_format
 from opendify.gateway.tools.definitions import FunctionDefinition, ToolDefinition, Toolset, toolset
 
@@ -125,7 +124,7 @@ class ChatRequest:
         conversation_id: The Dify conversation to go on in, from the body or ``metadata``; empty for none.
         toolset: What the model may call; None where the request brings no tools.
         response_format: What JSON the answer must be; None where it may be any text.
-        ignored: Names of settings that Dify has no place for.
+        ignored: Names of settings that Dify has no place for, or that belong to the other form of tools.
     """
 
     model: str
@@ -172,8 +171,9 @@ _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
 _KNOWN = frozenset(_Body.__struct_fields__)
-_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-_MISSING = re.compile(r"required field `(?P<name>[^`]+)`")
+_OLDER = frozenset({"functions", "function_call"})
+_NEWER = frozenset({"tool_choice", "parallel_tool_calls"})
+"""What says nothing where the tools came in the other form."""
 
 
 def parse(body: bytes) -> ChatRequest:
@@ -189,7 +189,7 @@ def parse(body: bytes) -> ChatRequest:
         fields = _decode_body(body)
         names = _decode_keys(body)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from None
+        raise misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"The request body is not JSON that can be read: {error}.") from None
     if not fields.model:
@@ -208,6 +208,7 @@ def parse(body: bytes) -> ChatRequest:
     inputs = fields.inputs if fields.inputs is not None else _metadata_inputs(metadata)
     _check_depth(inputs)
     options = fields.stream_options
+    unheard = _OLDER if fields.tools else _NEWER if fields.functions else frozenset[str]()
     return ChatRequest(
         model=fields.model,
         messages=fields.messages,
@@ -225,21 +226,9 @@ def parse(body: bytes) -> ChatRequest:
             fields.functions,
             fields.function_call,
         ),
-        response_format=response_format(fields.response_format) if fields.response_format else None,
-        ignored=[name for name in names if name not in _KNOWN],
+        response_format=None if fields.response_format is None else response_format(fields.response_format),
+        ignored=[name for name in names if name not in _KNOWN or name in unheard],
     )
-
-
-def _misfit(error: msgspec.ValidationError) -> OpenAIError:
-    """msgspec names the place as ``$.messages[0].role``; OpenAI's ``param`` has no ``$``."""
-    text = str(error)
-    place = _PATH.search(text)
-    param = place["path"] if place else ""
-    missing = _MISSING.search(text)
-    if missing:
-        param = f"{param}.{missing['name']}" if param else missing["name"]
-    what = _PATH.sub("", text)
-    return invalid(f"'{param}': {what}." if param else f"The request body: {what}.", param or None)
 
 
 def _metadata_inputs(metadata: Mapping[str, object]) -> Mapping[str, object] | None:

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from opendify.gateway import schemas
-from opendify.gateway.errors import invalid
+from opendify.gateway.errors import invalid, misfit
 
 _NAME = re.compile(r"[^\s\"'`<>()\[\]{}|\\]{1,128}")
 """OpenAI takes 64 letters, digits, _ and -. Names of MCP servers' tools have dots and slashes, too."""
@@ -205,7 +205,7 @@ def _choice(choice: object, names: Sequence[str], param: str) -> tuple[frozenset
         try:
             named = msgspec.convert(choice, _Choice)
         except msgspec.ValidationError as error:
-            raise invalid(f"'{param}' can't be read: {error}.", param) from None
+            raise misfit(error, param) from None
         return _named(named, names, param)
     takes = "'none', 'auto'" + (", 'required'" if param == "tool_choice" else "")
     raise invalid(f"'{param}' takes {takes} or an object that names a tool.", param)
