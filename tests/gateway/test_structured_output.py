@@ -237,6 +237,17 @@ def test_another_stream_passes_json_on_as_it_comes_and_says_at_the_end_if_it_is_
     assert PLACE in message
 
 
+def test_a_stream_that_brought_no_json_yet_can_still_be_corrected(openai: OpenAI, user: str) -> None:
+    answer = streamed(
+        openai,
+        "Simulated Chat",
+        f"[[reply:Mars is red.]] [[then]] [[json:{MARS}]]",
+        response_format=schema(strict=False),
+        user=user,
+    )
+    assert answer.content == MARS
+
+
 def test_json_in_a_stream_is_not_held_back(openai: OpenAI, user: str) -> None:
     answer = streamed(
         openai, "unpaced", f"[[json:{MARS}]] [[lump:5:0.01]]", response_format=schema(strict=False), user=user

@@ -77,8 +77,8 @@ class Expected:
 
     @property
     def correctable(self) -> bool:
-        """The model can be asked once more: nothing that is wrong has left."""
-        return self._filter is None
+        """The model can be asked once more: no JSON that is wrong has left."""
+        return self._filter is None or not any(self._json)
 
     def feed(self, text: str) -> Sequence[Out]:
         """A piece of the answer in; what leaves out."""
