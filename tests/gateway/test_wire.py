@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendify.gateway.errors import OpenAIError
-from opendify.gateway.wire import Frames, parse
+from opendify.gateway.wire import Frames, UrlCitation, parse
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -174,10 +174,10 @@ def test_any_text_survives_its_frame(text: str) -> None:
 
 def test_the_last_chunks_carry_reason_sources_usage_and_difys_names() -> None:
     frames = Frames("chatcmpl-1", 1_700_000_000, "Support")
-    source = {"url": "https://x", "title": "X", "start_index": 0, "end_index": 2}
+    source: UrlCitation = {"url": "https://x", "title": "X", "start_index": 0, "end_index": 2}
     finish = json.loads(
         frames.finish("stop", [{"type": "url_citation", "url_citation": source}], {"message_id": "m"})[6:]
-    )  # type: ignore[list-item]
+    )
     assert finish["choices"][0]["finish_reason"] == "stop"
     assert finish["choices"][0]["delta"]["annotations"][0]["url_citation"] == source
     assert finish["dify"] == {"message_id": "m"}
