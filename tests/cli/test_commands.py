@@ -332,6 +332,30 @@ def test_a_pipe_can_ask_line_by_line_in_one_conversation(opendify: Run, gateway:
     assert result.returncode == 0
 
 
+def test_a_chat_shows_a_form_that_a_run_waits_for_and_the_next_line_answers_it(
+    opendify: Run, tmp_path: Path
+) -> None:
+    lines = [
+        "[[reply:Dear Bob]]",
+        '{"action": "approve", "inputs": {"remark": "Nice.", "tone": "kind"}}',
+        "[[reply:Dear Eve]]",
+    ]
+    with (
+        Simulator(behaviour="1.16", pace=0) as dify,
+        serving(tmp_path, DIFY_API_BASE=dify.base_url, DIFY_API_KEYS=dify.keys["review"]) as (_, address),
+    ):
+        result = opendify("chat", "--base-url", address, stdin="\n".join(lines))
+        assert (result.stderr, result.returncode) == ("", 0)
+        first, approved, second = result.stdout.partition("Approved: Dear Bob (Nice.)\n")
+        assert first.startswith("Review\nDraft: Dear Bob\n\nRemark: [remark]\n\n")
+        assert "approve, reject" in first
+        assert approved
+        assert second.startswith("Review\nDraft: Dear Eve\n")
+        refused = opendify("chat", "--base-url", address, stdin="[[reply:x]]\nperhaps")
+        assert "The answer is none of the form's choices." in said(refused)
+        assert refused.returncode == 2
+
+
 def test_chat_finds_the_gateway_and_the_key_in_the_settings(
     opendify: Run, tmp_path: Path, dify: Simulator
 ) -> None:

@@ -157,8 +157,8 @@ def chat(
 ) -> None:
     """Chat with a model, through a running gateway.
 
-    /new starts another conversation, /exit or Ctrl-D ends; Ctrl-C stops an answer. What comes from a pipe
-    is asked line by line.
+    /new starts another conversation, /exit or Ctrl-D ends; Ctrl-C stops an answer. Where a run waits for a
+    person, its form is shown, and the next line answers it. What comes from a pipe is asked line by line.
     """
     settings = load_settings(env_file, config)
     if base_url and not urlsplit(base_url).path.strip("/"):

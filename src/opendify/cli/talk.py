@@ -1,5 +1,6 @@
 """A chat in the terminal, over the OpenAI wire: what any client sees of a running gateway."""
 
+import json
 import sys
 from collections.abc import Generator
 from contextlib import closing
@@ -19,10 +20,12 @@ class GatewayError(Exception):
 
 
 class Message(TypedDict):
-    """One turn."""
+    """One turn: a question, an answer, or what a person answers to a form (`tool`)."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "tool"]
     content: str
+    tool_calls: NotRequired[list[dict[str, object]]]
+    tool_call_id: NotRequired[str]
 
 
 class _Request(TypedDict):
@@ -32,11 +35,26 @@ class _Request(TypedDict):
     user: NotRequired[str]
 
 
+class _Function(BaseModel):
+    name: str = ""
+    arguments: str = ""
+
+
+class _Call(BaseModel):
+    """A call, or a piece of one. No tools are offered here, so it is a form that waits for a person."""
+
+    index: int = 0
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: _Function = _Function()
+
+
 class Delta(BaseModel):
-    """A piece of an answer: of its text, or of the reasoning before it."""
+    """A piece of an answer: of its text, of the reasoning before it, or of the forms at its end."""
 
     content: str | None = None
     reasoning_content: str | None = None
+    tool_calls: list[_Call] = []
 
 
 class _Choice(BaseModel):
@@ -58,6 +76,13 @@ class _Named(BaseModel):
 
 class _Models(BaseModel):
     data: list[_Named]
+
+
+class _Form(BaseModel):
+    title: str
+    question: str
+    choices: list[_Named]
+    answer_with: dict[str, object]
 
 
 class Gateway:
@@ -173,9 +198,9 @@ def talk(gateway: Gateway, model: str, out: Console) -> None:
                 messages = []
                 continue
             case _:
-                messages.append({"role": "user", "content": line})
+                messages.append(_turn(line, messages))
         try:
-            messages.append({"role": "assistant", "content": _print_answer(gateway, model, messages, out)})
+            messages.append(_print_answer(gateway, model, messages, out))
         except GatewayError as error:
             if not asking:
                 raise
@@ -191,9 +216,19 @@ def _ask(prompt: str) -> str | None:
         return None
 
 
-def _print_answer(gateway: Gateway, model: str, messages: list[Message], out: Console) -> str:
-    """Print an answer while it comes, reasoning dimmed, and return its text. Ctrl-C ends it where it is."""
+def _turn(line: str, messages: list[Message]) -> Message:
+    """What was typed: the answer to the form that waits, if one does, else a question."""
+    calls = messages[-1].get("tool_calls") if messages else None
+    if calls:
+        # Of several forms, those that are still open are asked again.
+        return {"role": "tool", "tool_call_id": str(calls[0]["id"]), "content": line}
+    return {"role": "user", "content": line}
+
+
+def _print_answer(gateway: Gateway, model: str, messages: list[Message], out: Console) -> Message:
+    """Print an answer while it comes, reasoning dimmed, and return it. Ctrl-C ends it where it is."""
     text: list[str] = []
+    calls: dict[int, _Call] = {}
     thinking = False
     try:
         with closing(gateway.answer(model, messages)) as deltas:
@@ -207,10 +242,28 @@ def _print_answer(gateway: Gateway, model: str, messages: list[Message], out: Co
                     thinking = False
                     text.append(delta.content)
                     _print(out, delta.content)
+                for piece in delta.tool_calls:
+                    call = calls.setdefault(piece.index, piece)
+                    if call is not piece:
+                        call.function.arguments += piece.function.arguments
     except KeyboardInterrupt:
+        calls.clear()
         out.print(" (stopped)", style="yellow", end="")
-    out.print()
-    return "".join(text)
+    if text or thinking or not calls:
+        out.print()
+    answer: Message = {"role": "assistant", "content": "".join(text)}
+    if calls:
+        _print_form(_parsed(_Form, calls[0].function.arguments.encode()), out)
+        answer["tool_calls"] = [call.model_dump(exclude={"index"}) for call in calls.values()]
+    return answer
+
+
+def _print_form(form: _Form, out: Console) -> None:
+    """Show a form that the run waits for; the next line that is typed answers it."""
+    choices = ", ".join(choice.id for choice in form.choices)
+    out.print(plain(form.title), style="bold", markup=False)
+    _print(out, f"{form.question}\n\nThe run waits for a person. Type one of: {choices}; or all of it, as\n")
+    _print(out, f"{json.dumps(form.answer_with, ensure_ascii=False)}\n")
 
 
 def _print(out: Console, text: str, style: str | None = None) -> None:
