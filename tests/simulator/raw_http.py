@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -74,9 +75,16 @@ class Reply:
 
 
 @asynccontextmanager
-async def asked(port: int, request: bytes | Iterable[bytes]) -> AsyncIterator[Reply]:
-    """Send a request, in one piece or in several, and read the reply as it comes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=8 * 1024 * 1024)
+async def asked(
+    port: int, request: bytes | Iterable[bytes], *, ahead: int = 8 * 1024 * 1024
+) -> AsyncIterator[Reply]:
+    """Send a request, in one piece or in several, and read the reply as it comes.
+
+    About `ahead` bytes of it are taken before they are asked for, and no more.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=ahead)
+    # What the kernel takes by itself can be more than all of a long answer.
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead)
     try:
         for piece in [request] if isinstance(request, bytes) else request:
             writer.write(piece)

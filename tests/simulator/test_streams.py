@@ -218,14 +218,16 @@ def test_a_request_may_come_in_pieces(cuts: set[int]) -> None:
 
 
 async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(dify: Simulator) -> None:
-    async with client(dify) as chat, asked(dify.port, _request(dify, "[[long:20000]]")) as slow:
+    tokens = 40_000  # some 10 MB: more than the sender's side of the kernel takes
+    request = _request(dify, f"[[long:{tokens}]]")
+    async with client(dify) as chat, asked(dify.port, request, ahead=16 * 1024) as slow:
         await slow.head()
         chunks = slow.chunks()
         await anext(chunks)
         assert "simulated" in await chat.answer("quick")
         assert dify.counts().open_streams == 1
         words = said(parsed(b"".join([chunk async for chunk in chunks]))).split()
-    assert words == [f"word{at}" for at in range(20000)]
+    assert words == [f"word{at}" for at in range(tokens)]
 
 
 async def test_two_hundred_streams_at_once_are_each_whole_and_in_order() -> None:
