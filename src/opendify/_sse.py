@@ -75,7 +75,7 @@ class Decoder:
             if _LF not in body:
                 return [body] if body else []
             payloads = body.split(b"\n\ndata: ")
-            if not any(_LF in payload or not payload for payload in payloads):
+            if b"" not in payloads and body.count(_LF) == 2 * len(payloads) - 2:
                 return payloads
         return self._feed_any(chunk)
 
