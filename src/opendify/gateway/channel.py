@@ -76,11 +76,18 @@ class Channel:
         self._frames = Frames(identifier, created, model, self._index)
         self._role = self._frames.role()
 
-    def feed(self, deltas: Sequence[Delta], now: float) -> bytes:
-        """Pieces of the answer in; chunks that go out at once."""
+    def feed(self, deltas: Sequence[Delta], now: float | None) -> bytes:
+        """Pieces of the answer in; chunks that go out at once.
+
+        Args:
+            deltas: What came together.
+            now: By any clock that doesn't go backwards, in seconds. None with the last pieces of the answer:
+                nothing of it is held to be smooth, since it would have to leave at once all the same.
+        """
         frames, expected = self._frames, self._expected
         out: list[bytes] = []
-        if len(deltas) > 1 and (expected is not None or frames is None):
+        smooth = self._pacer is not None and now is None
+        if len(deltas) > 1 and (smooth or expected is not None or frames is None):
             deltas = _joined(deltas)
         for kind, text in deltas:
             if kind == "reasoning":
@@ -88,19 +95,20 @@ class Channel:
                 if frames:
                     out.append(frames.reasoning(text))
             elif expected is None:
-                self._say(text, now, out)
+                out.append(self._content(self._let_through(text, now)))
             else:
                 self._take(expected.feed(text), now, out)
-        if self._role and (out or expected is None or not expected.holds):
-            out.insert(0, self._role)
-            self._role = b""
-        return b"".join(out)
+        together = b"".join(out)
+        if self._role and (together or expected is None or not expected.holds):
+            role, self._role = self._role, b""
+            return role + together
+        return together
 
-    def end(self, now: float) -> bytes:
+    def end(self) -> bytes:
         """Dify's answer is at its end: what was held back only as long as more could come."""
         out: list[bytes] = []
         if self._expected is not None:
-            self._take(self._expected.end(), now, out)
+            self._take(self._expected.end(), None, out)
         return self._opening(b"".join(out))
 
     def judge(self, answer: Answer) -> Fault | None:
@@ -120,31 +128,30 @@ class Channel:
         self._expected.again()
         self._gap = bool(self._text)
 
-    def _take(self, pieces: Sequence[Out], now: float, out: list[bytes]) -> None:
+    def _take(self, pieces: Sequence[Out], now: float | None, out: list[bytes]) -> None:
         """Text and calls in their order: held text goes before a call, and nothing behind a stop string."""
         for kind, text in pieces:
             if self._stop.hit:
                 return
             match kind:
                 case "text":
-                    self._say(text, now, out)
+                    out.append(self._content(self._let_through(text, now)))
                 case "call":
                     out += [self.flush(), self._calls.begin(text, self._frames)]
                 case "arguments":
                     out.append(self._calls.add(text, self._frames))
 
-    def _say(self, text: str, now: float, out: list[bytes]) -> None:
+    def _let_through(self, text: str, now: float | None) -> str:
+        """A piece of text in; what leaves at once."""
         text = self._stop.feed(text)
         if not text:
-            return
+            return ""
         if self._gap:
             self._gap, text = False, "\n\n" + text.lstrip("\n")
         self._text.append(text)
-        if self._frames:
-            if self._pacer:
-                text = self._pacer.feed(text, now)
-            if text:
-                out.append(self._frames.content(text))
+        if self._frames is None or self._pacer is None:
+            return text
+        return self._pacer.flush() + text if now is None else self._pacer.feed(text, now)
 
     def due(self, now: float) -> bytes:
         """Chunks of text that was held until now."""

@@ -111,13 +111,15 @@ class Choice:
             if reply.streaming and answer.heard and not channel.opened:
                 channel.open(head.id, head.since(answer), head.model)
             now = time.monotonic()
-            out = channel.due(now) if deltas is None else channel.feed(deltas, now)
+            out = (
+                channel.due(now) if deltas is None else channel.feed(deltas, None if answer.complete else now)
+            )
             if answer.failure:
                 out += channel.flush()
             await self.write(out)
             if answer.failure:
                 raise answer.failure
-        await self.write(channel.end(time.monotonic()))
+        await self.write(channel.end())
         if channel.cut:
             await run.cut()
 

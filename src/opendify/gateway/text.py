@@ -34,30 +34,33 @@ class Links:
 
     A Dify without FILES_URL writes them relative, and a client elsewhere could not follow them.
 
+    Attributes:
+        held: What could still become such a link.
+
     >>> Links("https://dify.example/v1").feed("![cat](/files/tools/1.png)")
     '![cat](https://dify.example/files/tools/1.png)'
     """
 
-    __slots__ = ("_absolute", "_base", "_held")
+    __slots__ = ("_absolute", "_base", "held")
     _MARKER = "](/files/"
 
     def __init__(self, base_url: str) -> None:
         self._base = base_url
         self._absolute = _files_of(base_url)
-        self._held: str = ""
+        self.held: str = ""
 
     def feed(self, text: str) -> str:
         """One piece in; what can go out."""
-        if not self._held and "]" not in text:
+        if not self.held and "]" not in text:
             return text
-        text = (self._held + text).replace(self._MARKER, self._absolute)
+        text = (self.held + text).replace(self._MARKER, self._absolute)
         keep = partial_end(text, self._MARKER)
-        self._held = text[len(text) - keep :]
+        self.held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
     def flush(self) -> str:
         """The text ended: what was held back."""
-        held, self._held = self._held, ""
+        held, self.held = self.held, ""
         return held
 
     def absolute(self, url: str) -> str:
