@@ -26,6 +26,7 @@ from openai.types.chat import ChatCompletionUserMessageParam
 
 from faulty_dify import KEYS, NAMES, FaultyDify
 from opendify.gateway.app import Gateway as Application
+from opendify.gateway.server import protocol
 from opendify.gateway.settings import Settings
 from servers import Gateway, running_gateway
 
@@ -517,7 +518,10 @@ async def test_a_name_that_is_no_longer_known_is_503(
 async def _inside(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a gateway that runs in this loop, for what can't be made to happen in another process."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(Application(settings), log_config=None, access_log=False))
+        application = Application(settings)
+        server = uvicorn.Server(
+            uvicorn.Config(application, http=protocol(65_536), log_config=None, access_log=False)
+        )
         serving = asyncio.create_task(server.serve([listener]))
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         async with httpx2.AsyncClient(base_url=base_url, timeout=20) as http:

@@ -40,7 +40,9 @@ class Client:
         self.messages.append(Message("user", text))
         self.conversation = read(self.messages)
         headers = {
-            name.replace("_", "-"): value for name, value in explicit.items() if name != "conversation_id"
+            name.replace("_", "-").encode(): value.encode()
+            for name, value in explicit.items()
+            if name != "conversation_id"
         }
         self.thread = await self.memory.recall(
             self.mode,

@@ -47,7 +47,9 @@ log = structlog.stdlib.get_logger("opendify")
 class Gateway:
     """The ASGI application.
 
-    Everything that needs an event loop is opened when the server starts it and closed when it stops.
+    Everything that needs an event loop is opened when the server starts it and closed when it stops. It
+    belongs to `opendify.gateway.server`, which tells it what ASGI has no cheap way for: that a client has
+    gone.
 
     Attributes:
         draining: The server is about to stop: readiness says so at once, running answers go on.
@@ -174,13 +176,13 @@ class Gateway:
         return self._catalog
 
     def _client(self, request: Request) -> Client:
-        return authenticate(self._access, request.headers.get("authorization"))
+        return authenticate(self._access, dict(request.scope["headers"]).get(b"authorization"))
 
 
 def _with_request_id(scope: Scope, send: Send) -> Send:
     if scope["type"] != "http":
         return send
-    header = (b"x-request-id", request_id(scope["headers"]).encode())
+    header = (b"x-request-id", request_id(dict(scope["headers"])).encode())
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from opendify.gateway import structured
 from opendify.gateway.catalog import Model
@@ -14,19 +15,18 @@ from opendify.gateway.tools import prompt
 from opendify.gateway.wire import ChatRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True):
     """Who asks what, and of which model.
 
     Attributes:
-        headers: Those of the request, by their names in lower case.
+        headers: Those of the request, by their names in lower case, as they came.
     """
 
     request: ChatRequest
     conversation: Conversation
     model: Model
     owner: Owner
-    headers: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
 
     @property
     def answer_format(self) -> str:

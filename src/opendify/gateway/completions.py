@@ -4,8 +4,8 @@ A plain ASGI callable with nothing between it and the server. What is decided is
 functions; here things happen, in this order: who is asking, what do they want, where does it go on, ask Dify,
 pass on what comes, remember, log.
 
-The events of one network read leave in one write. There is no queue and no task per chunk: one watcher a
-request waits for the client to go away, and meanwhile fills the silences.
+The events of one network read leave in one write. There is no queue, and no task but the server's own: that
+the client has gone, or a silence is long, is a call back (`Reply`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TypeVar
-from uuid import uuid4
 
+import msgspec
 import structlog
+from msgspec.structs import replace
 
 from opendify import APIStatusError, AuthenticationError, BadRequestError, DifyError, NotFoundError
 from opendify.gateway.access import Access, Client, Denied, identity
@@ -33,7 +32,7 @@ from opendify.gateway.errors import OpenAIError, from_dify, invalid, unauthorize
 from opendify.gateway.forms import Forms, Submission
 from opendify.gateway.human import arguments, for_the_model, in_words
 from opendify.gateway.memory import Memory, Owner, Thread
-from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, request_id
+from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, random_id, request_id
 from opendify.gateway.tools import prompt
 from opendify.gateway.translate import KINDS, DifyCall, background, to_dify
 from opendify.gateway.uploads import Uploads
@@ -52,7 +51,7 @@ DISCARD_SECONDS = 10.0
 LONGEST_NAME = 200
 """Characters of a model's name, as a client sent it, that an error or the log repeats."""
 
-USER_HEADER = "x-openwebui-user-id"
+USER_HEADER = b"x-openwebui-user-id"
 """Who is asking, where a chat UI says so beside the body. Only the UI's own key can claim it."""
 
 STALE_UPLOAD = "Invalid upload file"
@@ -67,8 +66,7 @@ log = structlog.stdlib.get_logger("opendify")
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct):
     """What the log says of a request, in one line."""
 
     request_id: str
@@ -80,8 +78,7 @@ class Record:
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """A call to Dify, and what it was made of.
 
     Attributes:
@@ -135,11 +132,11 @@ class Completions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Every outcome ends in one log line."""
         began = time.perf_counter()
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        record = Record(request_id(scope["headers"]))
-        reply = Reply(send, record.request_id)
         call = asyncio.current_task()
         assert call is not None, "a server runs each request as a task"
+        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        record = Record(request_id(headers))
+        reply = Reply(scope, send, call, record.request_id)
         self.calls.add(call)
         try:
             await self._serve(headers, receive, reply, record)
@@ -148,8 +145,8 @@ class Completions:
         except ClientGone:
             reply.gone = True
         except asyncio.CancelledError:
-            if not reply.gone:  # the server is at its end
-                await _refuse(_SHUTTING_DOWN, reply, record)
+            if not reply.gone:
+                await _refuse(_too_late() if reply.late else _SHUTTING_DOWN, reply, record)
             call.uncancel()  # it was cancelled to come to its end, and has
         except Exception:
             record.error = "internal_error"
@@ -164,32 +161,34 @@ class Completions:
             _log(record, reply, began)
 
     async def _serve(
-        self, headers: Mapping[str, str], receive: Receive, reply: Reply, record: Record
+        self, headers: Mapping[bytes, bytes], receive: Receive, reply: Reply, record: Record
     ) -> None:
         try:
-            client = authenticate(self._access, headers.get("authorization"))
+            client = authenticate(self._access, headers.get(b"authorization"))
         except OpenAIError:
             await _discard(headers, receive)
             raise
         record.client = client.name
-        body = await self._body(headers, receive)
+        body = await self._body(headers, receive, reply)
         large = len(body) > LARGE_BODY
         request = await _decide(large, lambda: parse(body))
         record.model, record.stream = request.model[:LONGEST_NAME], request.stream
         model = self._find(request.model, client)
         record.mode = model.mode
-        owner = Owner(identity(client, request.user or headers.get(USER_HEADER)), model.app.id)
+        user = request.user or headers.get(USER_HEADER, b"").decode("latin-1")
+        owner = Owner(identity(client, user), model.app.id)
         if request.toolset is not None:
             request = replace(request, toolset=for_the_model(request.toolset, model.mode))
         asking = Asking(request, read(request.messages), model, owner, headers)
         reply.streaming = request.stream
         if ignored := [name for name in request.ignored if _NAME.fullmatch(name)]:
             reply.header(b"x-opendify-ignored", ", ".join(ignored[:_MOST_NAMES]))
-        async with (
-            _watched(reply, receive),
-            self._admission.slot(model.app.id, model.app.max_concurrent_per_app, model=model.id),
-        ):
-            await self._answer(asking, large, reply, record)
+        reply.attend()
+        try:
+            async with self._admission.slot(model.app.id, model.app.max_concurrent_per_app, model=model.id):
+                await self._answer(asking, large, reply, record)
+        finally:
+            await reply.leave()
 
     def _find(self, name: str, client: Client) -> Model:
         model = self._catalog.find(name, client)
@@ -197,48 +196,39 @@ class Completions:
             raise unknown_model(self._catalog, name, client)
         return model
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        too_large = invalid(
-            f"The request body is larger than {self._max_body} bytes, the most that this gateway takes.",
-            code="request_too_large",
-            status=413,
-        )
-        length = headers.get("content-length", "")
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, reply: Reply) -> bytes:
+        length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_body:
             await _discard(headers, receive)
-            raise too_large
-        body = bytearray()
+            raise _too_large(self._max_body)
+        parts: list[bytes] = []
+        size = 0
         while True:
-            try:
-                async with asyncio.timeout(BODY_SECONDS):
-                    message = await receive()
-            except TimeoutError:
-                raise invalid(
-                    f"Nothing more of the request body came for {BODY_SECONDS:g} s.",
-                    code="request_timeout",
-                    status=408,
-                ) from None
+            reply.expect(BODY_SECONDS)
+            message = await receive()
+            reply.heard()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            body += message.get("body", b"")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
             more = message.get("more_body")
-            if len(body) > self._max_body:
+            if size > self._max_body:
                 if more:
                     await _discard(headers, receive)
-                raise too_large
+                raise _too_large(self._max_body)
             if not more:
-                return bytes(body)
+                return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _answer(self, asking: Asking, large: bool, reply: Reply, record: Record) -> None:
         """Run the app, once for each choice, pass on what comes, and remember it."""
         request, model = asking.request, asking.model
-        head = Head(f"chatcmpl-{uuid4().hex}", request.model)
+        head = Head(f"chatcmpl-{random_id()}", request.model)
         choices = [Choice(index, asking, reply) for index in range(request.n)]
         thread, held = Thread(), True
         prepared: Prepared | None = None
         try:
             submissions = await self._answered(asking) if asking.conversation.results else ()
-            with reply.undisturbed():
+            with reply.undisturbed:
                 thread = await self._recall(asking)
             if submissions:
                 await choices[0].run.resume(submissions)
@@ -249,9 +239,8 @@ class Completions:
             if reply.gone:
                 raise ClientGone
             last = await self._remember(asking, thread, prepared, choices)
-            with (
-                reply.undisturbed()
-            ):  # the client's next question may come as soon as it sees the end of this
+            # the client's next question may come as soon as it sees the end of this
+            with reply.undisturbed:
                 held = False
                 await self._memory.release(thread, begun=True)
             record.usage = total(choice.run.usage for choice in choices)
@@ -410,14 +399,14 @@ class Completions:
         return b"".join(out)
 
 
-def authenticate(access: Access, authorization: str | None) -> Client:
+def authenticate(access: Access, authorization: bytes | None) -> Client:
     """Whose request it is that has this ``Authorization`` header.
 
     Raises:
         OpenAIError: 401 if it is nobody's.
     """
     try:
-        return access.authenticate(None if authorization is None else authorization.encode("latin-1"))
+        return access.authenticate(authorization)
     except Denied as denied:
         raise unauthorized(str(denied)) from None
 
@@ -445,9 +434,23 @@ def unknown_model(catalog: Catalog, name: str, client: Client) -> OpenAIError:
     )
 
 
-async def _discard(headers: Mapping[str, str], receive: Receive) -> None:
+def _too_late() -> OpenAIError:
+    return invalid(
+        f"Nothing more of the request body came for {BODY_SECONDS:g} s.", code="request_timeout", status=408
+    )
+
+
+def _too_large(most: int) -> OpenAIError:
+    return invalid(
+        f"The request body is larger than {most} bytes, the most that this gateway takes.",
+        code="request_too_large",
+        status=413,
+    )
+
+
+async def _discard(headers: Mapping[bytes, bytes], receive: Receive) -> None:
     """Read a body that is not wanted: who is still sending it would not hear why."""
-    if "expect" in headers:
+    if b"expect" in headers:
         return  # it is sent only if it is asked for
     try:
         async with asyncio.timeout(DISCARD_SECONDS):
@@ -508,19 +511,6 @@ def _uploaded(prepared: Prepared) -> list[dict[str, str]]:
         for file, placed in pairs
         if isinstance(file, Inline) and placed["transfer_method"] == "local_file"
     ]
-
-
-@asynccontextmanager
-async def _watched(reply: Reply, receive: Receive) -> AsyncGenerator[None]:
-    """While the block runs, somebody watches whether the client is still there."""
-    call = asyncio.current_task()
-    assert call is not None, "a call is a task of the server's"
-    watcher = asyncio.create_task(reply.watch(receive, call))
-    try:
-        yield
-    finally:
-        watcher.cancel()
-        await asyncio.gather(watcher, return_exceptions=True)
 
 
 async def _all(parts: Sequence[Coroutine[object, object, None]]) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from hashlib import blake2b
 from math import isfinite
 from typing import cast
+
+import msgspec
+from msgspec.structs import replace
 
 from opendify.gateway import zero_width
 from opendify.gateway.calls import is_ours
@@ -32,8 +34,7 @@ _SAMPLE = 4_000
 """Characters of the history that decide its language; the newest ones count."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True):
     """What one request says.
 
     Attributes:
@@ -67,8 +68,10 @@ class Conversation:
 
     def has_files(self, *, history: bool) -> bool:
         """Whether what is new, or with ``history`` any turn, carries something that is not text."""
-        turns = [*self.history, *self.new] if history else self.new
-        return any(True for message in turns for _ in attachments(message))
+        for message in (*self.history, *self.new) if history else self.new:
+            if not isinstance(message.content, str) and any(attachments(message)):
+                return True
+        return False
 
     @property
     def called(self) -> Sequence[str]:
@@ -234,32 +237,31 @@ class Digest:
 
     def __init__(self, system: str) -> None:
         self._hash = blake2b(digest_size=16)
-        self._field(system.strip())
+        self._take([system.strip()])
 
     def add(self, message: Message) -> Digest:
         """One more turn."""
-        self._field(message.role)
-        self._field(said(message))
+        fields = [message.role, said(message)]
         for call in calls(message):
-            self._field(call.id)
-            self._field(call.function.name)
+            fields += (call.id, call.function.name)
             if not is_ours(call.id):  # clients add defaults to arguments, and an id of ours says enough
-                self._field(canonical(call.function.arguments))
+                fields.append(canonical(call.function.arguments))
         if message.role in RESULT_ROLES:
-            self._field(message.tool_call_id or message.name or "")
-        for _, part in attachments(message):
-            for text in _fingerprint(part):
-                self._field(text)
+            fields.append(message.tool_call_id or message.name or "")
+        if not isinstance(message.content, str):
+            for _, part in attachments(message):
+                fields += _fingerprint(part)
+        self._take(fields)
         return self
 
     def key(self) -> str:
         """The digest so far, as hexadecimal text."""
         return self._hash.hexdigest()
 
-    def _field(self, text: str) -> None:
-        data = text.encode("utf-8", "surrogatepass")
-        self._hash.update(b"%d:" % len(data))
-        self._hash.update(data)
+    def _take(self, fields: Sequence[str]) -> None:
+        """Texts in their order: their lengths, then they themselves, so that no two lists look the same."""
+        lengths = ",".join([str(len(text)) for text in fields])
+        self._hash.update(f"{lengths}:{''.join(fields)}".encode("utf-8", "surrogatepass"))
 
 
 def _fingerprint(part: Part) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NotRequired, TypedDict, cast
 
+from msgspec import structs
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
@@ -178,12 +179,12 @@ def in_words(conversation: Conversation) -> Conversation:
     places = dict(zip(map(id, conversation.new), conversation.places, strict=True))
     results = [result for result in conversation.results if not _is_answer(result)]
     answers = [_spoken(result) for result in conversation.results if _is_answer(result)]
-    left = replace(
+    left = structs.replace(
         conversation,
         history=[*map(_spoken, conversation.history), *answers],
         results=results,
     )
-    return replace(left, places=[places[id(message)] for message in left.new])
+    return structs.replace(left, places=[places[id(message)] for message in left.new])
 
 
 def _is_answer(message: Message) -> bool:

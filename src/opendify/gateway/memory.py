@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+import msgspec
+from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from opendify.gateway import zero_width
@@ -24,8 +25,9 @@ from opendify.gateway.settings import MemoryMode
 from opendify.gateway.store import Store
 from opendify.gateway.wire import Message
 
-CONVERSATION_HEADER = "x-dify-conversation-id"
-CHAT_HEADERS = ("x-openwebui-chat-id", "x-session-id", "x-chat-id")
+CONVERSATION_HEADER = b"x-dify-conversation-id"
+OPEN_WEBUI_HEADER = b"x-openwebui-chat-id"
+CHAT_HEADERS = (OPEN_WEBUI_HEADER, b"x-session-id", b"x-chat-id")
 """Headers in which chat UIs name their chat: one Dify conversation per id."""
 
 TASK_MARK = "### Task:"
@@ -35,8 +37,7 @@ CLAIM_SECONDS = 1200.0
 """Dify itself ends a run after this time (APP_MAX_EXECUTION_TIME), so no claim outlives its run by much."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """To whom memory belongs: ids never cross from one owner to another.
 
     Attributes:
@@ -49,15 +50,12 @@ class Owner:
 
     def key(self, kind: str, name: str) -> str:
         """The store key of something that is this owner's."""
-        digest = blake2b(digest_size=16)
-        for part in (self.identity, self.app, name):
-            data = part.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:" % len(data) + data)
-        return f"{kind}:{digest.hexdigest()}"
+        identity, app = self.identity, self.app
+        data = f"{len(identity)},{len(app)}:{identity}{app}{name}".encode("utf-8", "surrogatepass")
+        return f"{kind}:{blake2b(data, digest_size=16).hexdigest()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(msgspec.Struct, frozen=True):
     """How one request stands to Dify's conversations.
 
     Attributes:
@@ -111,7 +109,7 @@ class Memory:
         conversation: Conversation,
         *,
         conversation_id: str = "",
-        headers: Mapping[str, str],
+        headers: Mapping[bytes, bytes],
     ) -> Thread:
         """Where this request goes on, with the claim on it already taken.
 
@@ -122,14 +120,14 @@ class Memory:
             conversation_id: A Dify conversation that the request's body names.
             headers: The request's headers that may name a conversation or chat, in lower case.
         """
-        explicit = conversation_id or headers.get(CONVERSATION_HEADER, "")
+        explicit = conversation_id or headers.get(CONVERSATION_HEADER, b"").decode("latin-1")
         if explicit:
             return await self._hold(owner, explicit, Thread(explicit=True, history=True))
         for name in CHAT_HEADERS:
             if chat := headers.get(name):
                 if _is_side_task(name, conversation):
                     return Thread()
-                return await self._chat(owner, chat)
+                return await self._chat(owner, chat.decode("latin-1"))
         match mode:
             case "0":
                 return Thread()
@@ -161,7 +159,7 @@ class Memory:
         marked = mark or (thread.marked and thread.conversation_id)
         if thread.by_digest or (thread.by_mark and not marked):
             turn = (*conversation.new, answer)
-            key = owner.key("turn", await _identity(conversation, *turn))
+            key = await _turn_key(owner, conversation, *turn)
             await self._store.put(key, conversation_id, ttl=self._ttl)
         if names := called(answer):
             await self._store.put(owner.key("calls", conversation_id), _listed(names), ttl=self._ttl)
@@ -240,7 +238,7 @@ class Memory:
         thread = Thread(history=True, by_digest=True)
         if not conversation.goes_on:
             return thread
-        turn = owner.key("turn", await _identity(conversation))
+        turn = await _turn_key(owner, conversation)
         found = await self._store.take(turn)
         if found is None:
             return thread
@@ -273,25 +271,27 @@ def _listed(names: Sequence[str]) -> str:
     return to_json(names).decode()
 
 
-def _is_side_task(header: str, conversation: Conversation) -> bool:
+def _is_side_task(header: bytes, conversation: Conversation) -> bool:
     return (
-        header == "x-openwebui-chat-id"
-        and not conversation.history
-        and conversation.asks.startswith(TASK_MARK)
+        header == OPEN_WEBUI_HEADER and not conversation.history and conversation.asks.startswith(TASK_MARK)
     )
 
 
-async def _identity(conversation: Conversation, *more: Message) -> str:
-    """The identity of the history, with what was said since: that of the next request's history.
+async def _turn_key(owner: Owner, conversation: Conversation, *more: Message) -> str:
+    """The store key of the history, with what was said since: that of the next request's history.
 
     Pictures are read in a thread: they would hold up everybody else's tokens.
     """
+    messages = (*conversation.history, *more)
+    if conversation.has_files(history=True):
+        identity = await asyncio.to_thread(_identity, conversation.system, messages)
+    else:
+        identity = _identity(conversation.system, messages)
+    return owner.key("turn", identity)
 
-    def identity() -> str:
-        digest = Digest(conversation.system)
-        for message in (*conversation.history, *more):
-            digest.add(message)
-        return digest.key()
 
-    has_files = conversation.has_files(history=True)
-    return await asyncio.to_thread(identity) if has_files else identity()
+def _identity(system: str, messages: Sequence[Message]) -> str:
+    digest = Digest(system)
+    for message in messages:
+        digest.add(message)
+    return digest.key()

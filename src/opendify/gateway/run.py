@@ -107,7 +107,7 @@ class Run:
         stream = self._open(self._model.client, call)
         try:
             # given up before Dify answers, the run would go on, and there would be no name to stop it by
-            with self._reply.undisturbed():
+            with self._reply.undisturbed:
                 self._stream = await stream.__aenter__()
         except APIStatusError as error:
             self.begun = error.status >= 500
@@ -185,7 +185,7 @@ class Run:
         answer = submission.answer
         try:
             # given up meanwhile, nobody would know whether the run goes on
-            with self._reply.undisturbed():
+            with self._reply.undisturbed:
                 await self._model.client.human_input.submit(
                     submission.form.token, action=answer.action, inputs=answer.inputs, user=self._user
                 )

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
@@ -24,6 +24,7 @@ from opendify.gateway import logs
 from opendify.gateway.access import Access
 from opendify.gateway.app import Gateway
 from opendify.gateway.errors import OpenAIError
+from opendify.gateway.reply import ON_DISCONNECT
 from opendify.gateway.settings import Settings, SettingsError
 
 HEADER_SECONDS = 30.0
@@ -87,7 +88,7 @@ def _run(settings: Settings, listener: socket.socket) -> int:
     config = uvicorn.Config(
         gateway,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=_protocol(round(settings.max_header_kb * 1024)),
+        http=protocol(round(settings.max_header_kb * 1024)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -121,7 +122,13 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
-def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
+def protocol(header_limit: int) -> type[HttpToolsProtocol]:
+    """What speaks HTTP with clients.
+
+    Args:
+        header_limit: The most bytes that the head of a request may have.
+    """
+
     class Protocol(HttpToolsProtocol):
         """HTTP/1.1, except that a request that is too slow, or its head too large, ends the connection."""
 
@@ -131,6 +138,7 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
         _pending = 0  # bytes that came while the head was not complete: a value may never end
         _too_large = False
         _patience: asyncio.TimerHandle | None = None
+        _hears: Callable[[], None] | None = None  # who is answering, if it wants to know that the client went
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -139,6 +147,8 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             self._wait_no_more()
             super().connection_lost(exc)
+            if self._hears is not None:
+                self._hears()
 
         def data_received(self, data: bytes) -> None:
             was_in_head = self._in_head
@@ -163,6 +173,7 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
             self._in_head = False
             self._wait_no_more()
             if not self.transport.is_closing():
+                self.scope[ON_DISCONNECT] = self._tell  # type: ignore[literal-required]  # beyond ASGI's names
                 super().on_headers_complete()
 
         def on_message_complete(self) -> None:
@@ -185,6 +196,9 @@ def _protocol(header_limit: int) -> type[HttpToolsProtocol]:
             head = f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\nconnection: close\r\n"
             self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
             self.transport.close()
+
+        def _tell(self, hears: Callable[[], None] | None) -> None:
+            self._hears = hears
 
         def _limit(self, size: int) -> None:
             if size > header_limit and not self._too_large:

@@ -6,9 +6,11 @@ The kind of call follows from the app's mode, its inputs from the form that the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from opendify.gateway.conversation import Conversation, in_chinese
 from opendify.gateway.errors import OpenAIError, invalid
@@ -39,8 +41,7 @@ TOOLS_INPUT = "tools"
 """The input that takes the definitions of tools, if the app has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class DifyCall:
+class DifyCall(msgspec.Struct, frozen=True):
     """One generation call, ready for the SDK.
 
     Attributes:

@@ -7,7 +7,6 @@ token is spliced from bytes that were prepared once a stream.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict
 
 import msgspec
@@ -111,8 +110,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """A checked ``POST /v1/chat/completions`` body.
 
     Attributes:
@@ -199,14 +197,10 @@ def parse(body: bytes) -> ChatRequest:
     choices = 1 if fields.n is None else fields.n
     if not 1 <= choices <= MAX_CHOICES:
         raise invalid(f"'n' is {choices}; it takes 1 to {MAX_CHOICES}.", "n")
-    stop = [fields.stop] if isinstance(fields.stop, str) else fields.stop or ()
-    if len(stop) > MAX_STOPS or any(len(text) > MAX_STOP_CHARACTERS for text in stop):
-        raise invalid(
-            f"'stop' takes up to {MAX_STOPS} strings of up to {MAX_STOP_CHARACTERS} characters.", "stop"
-        )
     metadata = fields.metadata or {}
     inputs = fields.inputs if fields.inputs is not None else _metadata_inputs(metadata)
-    _check_depth(inputs)
+    if inputs is not None:
+        _check_depth(inputs)
     options = fields.stream_options
     unheard = _OLDER if fields.tools else _NEWER if fields.functions else frozenset[str]()
     return ChatRequest(
@@ -215,7 +209,7 @@ def parse(body: bytes) -> ChatRequest:
         stream=bool(fields.stream),
         include_usage=bool(options and options.include_usage),
         n=choices,
-        stop=[text for text in stop if text],
+        stop=_stops(fields.stop) if fields.stop else (),
         user=fields.safety_identifier or fields.user,
         inputs=inputs,
         conversation_id=fields.conversation_id or _metadata_text(metadata, "conversation_id"),
@@ -229,6 +223,15 @@ def parse(body: bytes) -> ChatRequest:
         response_format=None if fields.response_format is None else response_format(fields.response_format),
         ignored=[name for name in names if name not in _KNOWN or name in unheard],
     )
+
+
+def _stops(stop: str | Sequence[str]) -> Sequence[str]:
+    texts = [stop] if isinstance(stop, str) else stop
+    if len(texts) > MAX_STOPS or any(len(text) > MAX_STOP_CHARACTERS for text in texts):
+        raise invalid(
+            f"'stop' takes up to {MAX_STOPS} strings of up to {MAX_STOP_CHARACTERS} characters.", "stop"
+        )
+    return [text for text in texts if text]
 
 
 def _metadata_inputs(metadata: Mapping[str, object]) -> Mapping[str, object] | None:
@@ -247,7 +250,7 @@ def _metadata_inputs(metadata: Mapping[str, object]) -> Mapping[str, object] | N
         ) from None
 
 
-def _check_depth(inputs: Mapping[str, object] | None) -> None:
+def _check_depth(inputs: Mapping[str, object]) -> None:
     """What can be read here may be nested more deeply than what can be written into a Dify call."""
     try:
         to_json({"inputs": inputs})
