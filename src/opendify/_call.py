@@ -138,9 +138,12 @@ class Form:
     file: FilePart | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Operation:
-    """What is asked. `path` comes from `path()`, relative to the API's root."""
+    """What is asked. `path` comes from `path()`, relative to the API's root.
+
+    Not frozen, nor are its kinds: that would make them five times as dear, and each request makes one.
+    """
 
     method: str
     path: str = field(repr=False)  # a form's token is a part of it
@@ -161,14 +164,14 @@ class Operation:
         return self.form is None or self.form.file is None or self.form.file.again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call(Operation, Generic[T]):
     """An operation with one answer."""
 
     read: Callable[[Reply], T]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EventsCall(Operation, Generic[E, R]):
     """An operation that answers with a stream of events, which together make a reply."""
 
@@ -187,7 +190,7 @@ class Again(Protocol[E, R]):
     def __call__(self, workflow_run_id: str, *, continue_on_pause: bool) -> EventsCall[E, R]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class WayBack(Generic[E, R]):
     """The calls that come back to a run."""
 
@@ -204,7 +207,7 @@ class WayBack(Generic[E, R]):
     """The newest messages of the conversation with this id, if Dify stores the answer in one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class FileCall(Operation):
     """An operation that answers with a file."""
 

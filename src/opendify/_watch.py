@@ -54,13 +54,16 @@ class Hooks:
 class Watch:
     """Follows one request from before it is sent to the head of its answer."""
 
-    __slots__ = ("_begun", "_hooks", "_info")
+    __slots__ = ("_address", "_attempt", "_begun", "_headers", "_hooks", "_method")
 
     def __init__(
         self, hooks: Hooks, method: str, address: str, headers: Mapping[str, str], attempt: int
     ) -> None:
         self._hooks = hooks
-        self._info = RequestInfo(method, address, headers, attempt)
+        self._method = method
+        self._address = address
+        self._headers = headers
+        self._attempt = attempt
         if hooks.on_request is not None:
             hooks.on_request(self._seen())
         self._begun = time.perf_counter()
@@ -79,14 +82,14 @@ class Watch:
             self._log(f"{_kind(error)} after {time.perf_counter() - self._begun:.3f} s")
 
     def _seen(self) -> RequestInfo:
-        info = self._info
-        headers = {name: value for name, value in info.headers.items() if name.lower() not in _SECRET_HEADERS}
-        return RequestInfo(info.method, info.address, headers, info.attempt)
+        headers = {
+            name: value for name, value in self._headers.items() if name.lower() not in _SECRET_HEADERS
+        }
+        return RequestInfo(self._method, self._address, headers, self._attempt)
 
     def _log(self, outcome: str) -> None:
-        info = self._info
-        again = f" (attempt {info.attempt})" if info.attempt > 1 else ""
-        LOGGER.debug("%s %s: %s%s", info.method, info.address, outcome, again)
+        again = f" (attempt {self._attempt})" if self._attempt > 1 else ""
+        LOGGER.debug("%s %s: %s%s", self._method, self._address, outcome, again)
 
 
 _SECRET_HEADERS = frozenset(["authorization", "proxy-authorization", "cookie"])

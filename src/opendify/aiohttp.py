@@ -204,6 +204,10 @@ class _AiohttpResponse:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
+    @property
+    def ended(self) -> bool:
+        return self._content.at_eof()
+
     async def chunk(self) -> bytes:
         try:
             return await self._content.readany()

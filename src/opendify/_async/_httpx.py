@@ -153,6 +153,10 @@ class _AsyncHttpxResponse:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
+    @property
+    def ended(self) -> bool:
+        return self._response.is_closed
+
     async def chunk(self) -> bytes:
         if self._chunks is None:
             self._chunks = AsyncChunks(self._response.aiter_bytes())

@@ -154,6 +154,10 @@ class _HttpxResponse:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
+    @property
+    def ended(self) -> bool:
+        return self._response.is_closed
+
     def chunk(self) -> bytes:
         if self._chunks is None:
             self._chunks = Chunks(self._response.iter_bytes())

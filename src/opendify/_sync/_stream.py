@@ -77,8 +77,6 @@ class Stream(Generic[E, R]):
         self._decoder = Decoder(max_event_bytes=caller.max_event_bytes)
         self._way_back = way_back = call.way_back
         self._goes_on = human_input is not None or (way_back is not None and way_back.goes_on)
-        self._payloads: deque[bytes] = deque()
-        self._ready: deque[E] = deque()  # events to be given out before the payloads
         self._answer: tuple[PauseReason, Call[None]] | None = None  # to be submitted
         self._losses = 0  # since there was news
         self._listening = False  # to a run that was taken up again: what happens now is heard
@@ -88,6 +86,15 @@ class Stream(Generic[E, R]):
         self._failure: DifyError | None = None  # what it ended with, if that was no good end
 
     # Who reads events as they are needs none of these.
+
+    @cached_property
+    def _payloads(self) -> deque[bytes]:
+        return deque()
+
+    @cached_property
+    def _ready(self) -> deque[E]:
+        """Events to be given out before the payloads."""
+        return deque()
 
     @cached_property
     def _course(self) -> Course:
@@ -129,6 +136,11 @@ class Stream(Generic[E, R]):
         if self._response is None:
             raise RuntimeError("Nothing was sent yet: enter the stream first, with `with`.")
         return self._response
+
+    @property
+    def ended(self) -> bool:
+        """All that Dify sends has come and been read: `read` gives `None` at once."""
+        return self._ended or self.response.ended
 
     def read(self) -> list[bytes] | None:
         """The JSON texts of the events that one network read brings, as they are; `None` at the end.

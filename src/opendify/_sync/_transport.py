@@ -47,6 +47,11 @@ class Response(Protocol):
         """Finds a name in any case."""
         ...
 
+    @property
+    def ended(self) -> bool:
+        """The body has come to its end and was read: `chunk` gives `b""` at once. May be told late."""
+        ...
+
     def chunk(self) -> bytes:
         """The next bytes of the body, decompressed, as one network read brings them; `b""` at the end.
 

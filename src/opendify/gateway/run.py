@@ -229,7 +229,7 @@ class Run:
         try:
             while self.begun and not (self.answer.task_id or self.answer.complete or self.answer.failure):
                 await self.read()
-            if self.answer.complete:
+            if self.answer.complete and not stream.ended:
                 await self._drain(stream)
         finally:
             self._stream = None
