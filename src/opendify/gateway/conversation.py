@@ -114,9 +114,10 @@ def read(messages: Sequence[Message]) -> Conversation:
     while start < len(messages) and messages[start].role in SYSTEM_ROLES:
         start += 1
     system = "\n\n".join(text for message in messages[:start] if (text := said(message)))
-    results = _new_results(messages) if any(message.role in RESULT_ROLES for message in messages) else []
+    roles = [message.role for message in messages]
+    results = [] if RESULT_ROLES.isdisjoint(roles) else _new_results(messages)
     first = results[-1] + 1 if results else start
-    asked = next((at for at in range(len(messages) - 1, first - 1, -1) if messages[at].role == "user"), None)
+    asked = next((at for at in range(len(messages) - 1, first - 1, -1) if roles[at] == "user"), None)
     new = results if asked is None else [*results, asked]
     if not new:
         if start == len(messages) and system:
@@ -125,8 +126,9 @@ def read(messages: Sequence[Message]) -> Conversation:
     question = None if asked is None else messages[asked]
     if question and not results and not said(question) and not any(attachments(question)):
         raise invalid("The last message of role 'user' is empty.", f"messages[{asked}].content")
-    fresh = frozenset(new)
-    history = [messages[at] for at in range(start, len(messages)) if at not in fresh]
+    history = list(messages[start:])
+    for at in reversed(new):
+        del history[at - start]
     return Conversation(system, history, question, [messages[at] for at in results], new)
 
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+import msgspec
 import structlog
-from pydantic_core import to_json
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -58,10 +60,10 @@ def _json_line(
 ) -> bytes:
     """Level, time and form in one: structlog's own four processors cost three times as much, each request."""
     event["level"] = method
-    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    event["timestamp"] = datetime.now(UTC)
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, method, event)
-    return to_json(event, fallback=str)
+    return _encode(event)
 
 
 def _without_empty(
