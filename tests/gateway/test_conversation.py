@@ -258,13 +258,13 @@ def test_parts_in_which_a_client_sends_thinking_back_are_passed_over(kind: str) 
     shown = Message("assistant", [Part(kind, text="hm"), Part("text", text="Yes")])
     assert said(shown) == "Yes"
     assert not list(attachments(shown))
-    assert Digest("").add(shown).key() == Digest("").add(Message("assistant", "Yes")).key()
+    assert Digest("").add([shown]).key() == Digest("").add([Message("assistant", "Yes")]).key()
 
 
 def key(*turns: str | tuple[str, str], system: str = "") -> str:
     digest = Digest(system)
     for message in talk(*turns):
-        digest.add(message)
+        digest.add([message])
     return digest.key()
 
 
@@ -337,8 +337,8 @@ def test_a_call_is_the_same_however_a_client_writes_its_arguments_again(
     sent = ToolCall("call_1", FunctionCall("f", json.dumps(arguments, separators=(",", ":"))))
     written = json.dumps(as_javascript(arguments), ensure_ascii=ascii_only, indent=indent)
     back = ToolCall("call_1", FunctionCall("f", f" {written}\n"))
-    ours = Digest("").add(called(sent)).add(result(sent))
-    theirs = Digest("").add(called(back, text="")).add(result(back, "22 degrees\n"))
+    ours = Digest("").add([called(sent), result(sent)])
+    theirs = Digest("").add([called(back, text="")]).add([result(back, "22 degrees\n")])
     assert ours.key() == theirs.key()
 
 
@@ -380,7 +380,7 @@ def test_other_calls_or_results_make_another_conversation(other: list[Message]) 
     def key(messages: list[Message]) -> str:
         digest = Digest("")
         for message in messages:
-            digest.add(message)
+            digest.add([message])
         return digest.key()
 
     assert key(other) != key([called(ROME), result(ROME)])
@@ -388,9 +388,9 @@ def test_other_calls_or_results_make_another_conversation(other: list[Message]) 
 
 def test_another_picture_makes_another_conversation() -> None:
     other = Part("image_url", image_url=ImageURL("https://x/dog.png"))
-    keys = {Digest("").add(Message("user", [part])).key() for part in (IMAGE, other, PDF)}
+    keys = {Digest("").add([Message("user", [part])]).key() for part in (IMAGE, other, PDF)}
     assert len(keys) == 3
 
 
 def test_lone_surrogates_do_no_harm() -> None:
-    assert Digest("\ud800").add(Message("user", "\udfff")).key()
+    assert Digest("\ud800").add([Message("user", "\udfff")]).key()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 
 from opendify.gateway.conversation import RESULT_ROLES, Conversation, called, calls, mostly_chinese, told
 from opendify.gateway.settings import ToolPrompt
@@ -32,7 +31,7 @@ def seeded(conversation: Conversation, system: str, style: ToolPrompt = "tagged"
     <BLANKLINE>
     Current question: And now?
     """
-    turns = list(_turns(conversation.history, style))
+    turns = list(_turns(conversation, style))
     if not turns:
         return paragraphs(system, new(conversation, style))
     if system:
@@ -58,19 +57,30 @@ def paragraphs(*texts: str) -> str:
 def _results(conversation: Conversation, style: ToolPrompt) -> str:
     if not conversation.results:
         return ""
-    return prompt.results(conversation.results, _by_id(conversation.history), style)
+    known = {name: call for message in conversation.history for name, call in _by_id(message).items()}
+    return prompt.results(conversation.results, known, style)
 
 
-def _turns(history: Sequence[Message], style: ToolPrompt) -> Iterator[str]:
-    """The turns as text. Results that came together stand together, in one turn."""
+def _turns(conversation: Conversation, style: ToolPrompt) -> Iterator[str]:
+    """The history's turns as text. Results that came together stand together, in one turn."""
     known: dict[str, ToolCall] = {}
-    for are_results, group in groupby(history, lambda message: message.role in RESULT_ROLES):
-        messages = list(group)
-        if are_results:
-            yield f"tool: {prompt.results(messages, known, style)}"
+    results: list[Message] = []
+    for message, text in zip(conversation.history, conversation.texts, strict=True):
+        if message.role in RESULT_ROLES:
+            results.append(message)
+            continue
+        if results:
+            yield f"tool: {prompt.results(results, known, style)}"
+            results.clear()
+        if isinstance(message.content, str) and not calls(message):
+            turn = text
         else:
-            yield from (f"{message.role}: {text}" for message in messages if (text := _turn(message, style)))
-            known |= _by_id(messages)
+            turn = _turn(message, style)
+            known |= _by_id(message)
+        if turn:
+            yield f"{message.role}: {turn}"
+    if results:
+        yield f"tool: {prompt.results(results, known, style)}"
 
 
 def _turn(message: Message, style: ToolPrompt) -> str:
@@ -78,8 +88,6 @@ def _turn(message: Message, style: ToolPrompt) -> str:
     return "\n".join(filter(None, [text, prompt.calls(asked, style)])) if asked else text
 
 
-def _by_id(messages: Iterable[Message]) -> dict[str, ToolCall]:
-    """Calls by what their results name them: an id, in the older form the function's name."""
-    return {
-        name: call for message in messages for name, call in zip(called(message), calls(message), strict=True)
-    }
+def _by_id(message: Message) -> Mapping[str, ToolCall]:
+    """A message's calls by what their results name them: an id, in the older form the function's name."""
+    return dict(zip(called(message), calls(message), strict=True))

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from opendify.gateway import zero_width
-from opendify.gateway.conversation import Conversation, Digest, called
+from opendify.gateway.conversation import Conversation, called
 from opendify.gateway.settings import MemoryMode
 from opendify.gateway.store import Store
 from opendify.gateway.wire import Message
@@ -158,8 +158,7 @@ class Memory:
             await self._store.put(thread.chat, conversation_id, ttl=self._ttl)
         marked = mark or (thread.marked and thread.conversation_id)
         if thread.by_digest or (thread.by_mark and not marked):
-            turn = (*conversation.new, answer)
-            key = await _turn_key(owner, conversation, *turn)
+            key = await _turn_key(owner, conversation, [*conversation.new, answer])
             await self._store.put(key, conversation_id, ttl=self._ttl)
         if names := called(answer):
             await self._store.put(owner.key("calls", conversation_id), _listed(names), ttl=self._ttl)
@@ -277,21 +276,18 @@ def _is_side_task(header: bytes, conversation: Conversation) -> bool:
     )
 
 
-async def _turn_key(owner: Owner, conversation: Conversation, *more: Message) -> str:
+async def _turn_key(owner: Owner, conversation: Conversation, since: Sequence[Message] = ()) -> str:
     """The store key of the history, with what was said since: that of the next request's history.
 
     Pictures are read in a thread: they would hold up everybody else's tokens.
     """
-    messages = (*conversation.history, *more)
     if conversation.has_files(history=True):
-        identity = await asyncio.to_thread(_identity, conversation.system, messages)
+        identity = await asyncio.to_thread(_identity, conversation, since)
     else:
-        identity = _identity(conversation.system, messages)
+        identity = _identity(conversation, since)
     return owner.key("turn", identity)
 
 
-def _identity(system: str, messages: Sequence[Message]) -> str:
-    digest = Digest(system)
-    for message in messages:
-        digest.add(message)
-    return digest.key()
+def _identity(conversation: Conversation, since: Sequence[Message]) -> str:
+    digest = conversation.digest
+    return digest.copy().add(since).key() if since else digest.key()
