@@ -117,47 +117,49 @@ class Answer:
     ('t', True)
     """
 
+    # What most answers leave as it is stands here: to set it all anew is 1.5 KB a stream.
+    conversation_id = ""
+    message_id = ""
+    task_id = ""
+    workflow_run_id = ""
+    created: int | None = None
+    usage: Usage | None = None
+    finish_reason: FinishReason = "stop"
+    paused: Sequence[PauseReason] = ()
+    replacement: str | None = None
+    failure: DifyError | OpenAIError | None = None
+    complete = False
+    heard = False
+    resources: Sequence[dict[str, object]] = ()
+    outputs: Mapping[str, object] | None = None
+    _source: msgspec.Raw | None = None  # the variable whose text comes, as Dify names it
+    _flows = False  # text of the same source goes out as it comes: nothing is held or looked for
+    _lent = False  # a template opened the thinking that goes on in it
+    _thought = False
+    _reasoning_of: object = None  # what was told last beside the answer
+    _reasoning_ends = True  # with a newline
+    _gap = False
+    _failed_node = ("", "")
+    _prompt_tokens = _completion_tokens = 0
+    _workflow_open = False
+    _message_ended = False
+    _resumed = _told = False
+
     def __init__(
         self, mode: str, base_url: str, *, agent_steps: bool = True, workflow_nodes: bool = False
     ) -> None:
-        self.conversation_id = ""
-        self.message_id = ""
-        self.task_id = ""
-        self.workflow_run_id = ""
-        self.created: int | None = None
-        self.usage: Usage | None = None
-        self.finish_reason: FinishReason = "stop"
-        self.paused: Sequence[PauseReason] = ()
-        self.replacement: str | None = None
-        self.failure: DifyError | OpenAIError | None = None
-        self.complete = False
-        self.heard = False
         self.files: list[MessageFile] = []
         self.annotations: list[Annotation] = []
-        self.resources: list[dict[str, object]] = []
-        self.outputs: Mapping[str, object] | None = None
         self._mode = mode
         self._text_events = TEXT_EVENTS.get(mode, frozenset[str]())
         self._events = _EVENTS.get(mode, _CHAT_EVENTS)
         self._agent_steps = agent_steps
         self._workflow_nodes = workflow_nodes
         self._thinking = Thinking()
-        self._source: msgspec.Raw | None = None  # the variable whose text comes, as Dify names it
-        self._lent = False  # a template opened the thinking that goes on in it
-        self._thought = False
-        self._told_apart: set[str | None] = set()  # nodes whose thinking came in events of its own
-        self._reasoning_of: object = None  # what was told last beside the answer
-        self._reasoning_ends = True  # with a newline
         self._links = Links(base_url)
-        self._flows = False  # text of the same source goes out as it comes: nothing is held or looked for
         self._pieces: list[str] = []
-        self._gap = False
         self._steps: dict[str, int] = {}
-        self._failed_node = ("", "")
-        self._prompt_tokens = self._completion_tokens = 0
-        self._workflow_open = False
-        self._message_ended = False
-        self._resumed = self._told = False
+        self._told_apart: set[str | None] = set()  # nodes whose thinking came in events of its own
 
     def feed(self, payloads: Sequence[bytes]) -> list[Delta]:
         """The events of one network read in; what the client gets of them out."""

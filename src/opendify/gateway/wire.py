@@ -349,7 +349,7 @@ class DifyNote(TypedDict, total=False):
     task_id: str
     workflow_run_id: str
     outputs: Mapping[str, object]
-    retriever_resources: list[dict[str, object]]
+    retriever_resources: Sequence[dict[str, object]]
     files: list[MessageFile]
     uploads: list[dict[str, str]]
 
