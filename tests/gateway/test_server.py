@@ -248,6 +248,13 @@ def test_a_head_that_is_too_large_is_refused(strict: Gateway, name: str) -> None
     assert str(HEADER_LIMIT) in error(reply)["message"]
 
 
+def test_headers_behind_a_body_have_the_same_limit(strict: Gateway) -> None:
+    start = b"POST /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    trailer = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 1000) for number in range(5))
+    reply = answered(strict, start, trailer, b"\r\n", pause=0.01)
+    assert b" 431 " in reply
+
+
 def test_a_head_within_the_limit_may_come_in_pieces(strict: Gateway) -> None:
     many = [b"X-%d: %b\r\n" % (number, b"x" * 1000) for number in range(3)]
     start = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"

@@ -135,8 +135,7 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
 
         _in_message = False
         _in_head = False
-        _parsed = 0  # bytes of the names and values that are complete
-        _pending = 0  # bytes that came while the head was not complete: a value may never end
+        _pending = 0  # bytes of a head that is not complete, whose last value may never end; of a trailer
         _too_large = False
         _patience: asyncio.TimerHandle | None = None
         _hears: Callable[[], None] | None = None  # who is answering, if it wants to know that the client went
@@ -154,25 +153,30 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
         def data_received(self, data: bytes) -> None:
             was_in_head = self._in_head
             super().data_received(data)
-            if was_in_head and self._in_head:
+            if not self._in_head:
+                return
+            if was_in_head:
                 self._pending += len(data)
                 self._limit(self._pending)
+            if self._patience is None:
+                self._wait_for_client()
 
         def on_message_begin(self) -> None:
             self._in_message = self._in_head = True
-            self._parsed = self._pending = 0
-            if self._patience is None:
-                self._wait_for_client()
+            self._pending = 0
             super().on_message_begin()
 
         def on_header(self, name: bytes, value: bytes) -> None:
-            self._parsed += len(name) + len(value)
-            self._limit(self._parsed)
             super().on_header(name, value)
+            if not self._in_head:  # it comes behind the body
+                self._pending += len(name) + len(value)
+                self._limit(self._pending)
 
         def on_headers_complete(self) -> None:
             self._in_head = False
+            self._pending = 0
             self._wait_no_more()
+            self._limit(sum([len(name) + len(value) for name, value in self.headers]))
             if not self.transport.is_closing():
                 self.scope[ON_DISCONNECT] = self._tell  # type: ignore[literal-required]  # beyond ASGI's names
                 super().on_headers_complete()
