@@ -24,7 +24,7 @@ from pathlib import Path
 import httpx2
 
 from opendify import AsyncDify, Dify
-from opendify.aiohttp import AiohttpTransport
+from opendify.httptools import HttptoolsTransport
 from opendify.types.events import CHAT_EVENTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -260,7 +260,7 @@ def _follow(url: str, length: int) -> None:
 
 async def many_streams(url: str) -> Iterator[Figure]:
     """Streams that are all open at once, in one process."""
-    async with AiohttpTransport() as transport:
+    async with HttptoolsTransport() as transport:
         dify = AsyncDify("app-x", base_url=f"{url}/together", user="ada", transport=transport)
 
         async def follow() -> int:
@@ -273,8 +273,8 @@ async def many_streams(url: str) -> Iterator[Figure]:
     assert seen == [2] * MANY
     return iter(
         (
-            Figure(f"{MANY:,} streams at once over aiohttp: CPU of each", cpu / MANY * 1e6, "µs"),
-            Figure(f"{MANY:,} streams at once over aiohttp: memory of each", memory / MANY * 1024, "KB"),
+            Figure(f"{MANY:,} streams at once over httptools: CPU of each", cpu / MANY * 1e6, "µs"),
+            Figure(f"{MANY:,} streams at once over httptools: memory of each", memory / MANY * 1024, "KB"),
         )
     )
 
@@ -317,7 +317,7 @@ def measure() -> Iterator[Figure]:
 
 def machine() -> str:
     """Where it was measured."""
-    with_them = ", ".join(f"{name} {version(name)}" for name in ("httpx2", "pydantic", "aiohttp"))
+    with_them = ", ".join(f"{name} {version(name)}" for name in ("httpx2", "pydantic", "httptools"))
     cores = len(os.sched_getaffinity(0)) + 1
     return f"Python {platform.python_version()}, {with_them}; {cores} cores, of which the SDK had one."
 

@@ -19,9 +19,9 @@ UPPER_ROOMS = ("gateway", "simulator", "cli")  # all else in src/opendify is the
 
 # What reaches outside of the process, and the rooms that may use it: paths under src/opendify, a folder with
 # all that is in it.
-TRANSPORTS = ("_async/_httpx.py", "_sync/_httpx.py", "aiohttp.py")
+TRANSPORTS = ("_async/_httpx.py", "_sync/_httpx.py")
 IO_MODULES = {
-    "aiohttp": ("aiohttp.py", "simulator"),
+    "aiohttp": ("simulator",),
     "http.client": (),
     "http.server": (),
     "httpx2": ("_async/_httpx.py", "_sync/_httpx.py", "cli"),

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 import opendify
-import opendify.aiohttp
+import opendify.httptools
 import opendify.simulator
 import opendify.types
 
@@ -49,7 +49,7 @@ def test_whoever_reads_the_site_asks_no_other_host_for_anything(site: Path) -> N
     ] == []
 
 
-@pytest.mark.parametrize("module", [opendify, opendify.types, opendify.aiohttp, opendify.simulator])
+@pytest.mark.parametrize("module", [opendify, opendify.types, opendify.httptools, opendify.simulator])
 def test_the_reference_tells_of_every_public_name(site: Path, module: ModuleType) -> None:
     text = "".join(page.read_text("utf-8") for page in site.glob("reference/*.html"))
     places = set(re.findall(r'<h\d id="(opendify[\w.]*)"', text))

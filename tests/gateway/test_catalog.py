@@ -9,12 +9,12 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from opendify.aiohttp import AiohttpTransport
 from opendify.gateway import catalog as catalog_module
 from opendify.gateway.access import ANONYMOUS, Client
 from opendify.gateway.catalog import Catalog
 from opendify.gateway.settings import AppConfig, Settings
 from opendify.gateway.store import MemoryStore, Store
+from opendify.httptools import HttptoolsTransport
 from opendify.simulator import AppSpec, Field, Simulator
 
 NOWHERE = "http://127.0.0.1:1/v1"  # nothing listens on port 1
@@ -36,7 +36,7 @@ async def following(
 ) -> AsyncIterator[Catalog]:
     """A catalogue of these apps, started."""
     async with AsyncExitStack() as stack:
-        transport = await stack.enter_async_context(AiohttpTransport())
+        transport = await stack.enter_async_context(HttptoolsTransport())
         if store is None:
             store = MemoryStore()
             stack.push_async_callback(store.aclose)

@@ -14,10 +14,8 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-import aiohttp
 import httpx2
 import pytest
 import uvicorn
@@ -496,7 +494,6 @@ async def test_a_name_that_is_no_longer_known_is_503(
         return resolve(host, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(aiohttp, "TCPConnector", partial(aiohttp.TCPConnector, use_dns_cache=False))
     settings = Settings(
         dify_api_base=dify.base_url.replace("127.0.0.1", "dify.test"),
         dify_api_keys=(KEYS["chat"],),

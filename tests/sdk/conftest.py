@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from importlib import import_module
 from types import TracebackType
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from opendify import (
@@ -22,7 +24,7 @@ from opendify import (
     HttpxTransport,
     Knowledge,
 )
-from opendify.aiohttp import AiohttpTransport
+from opendify.httptools import HttptoolsTransport
 
 from .wire_server import WireServer
 
@@ -74,13 +76,21 @@ class InThread:
         return event
 
 
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The transport of our own is tested in the event loop of the gateway, too."""
+    plain: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    return plain | {"uvloop": uvloop.new_event_loop} if item.path.name == "test_httptools.py" else plain
+
+
 Connect = Callable[..., Any]
 
 TWINS: dict[type, type] = {Dify: AsyncDify, Knowledge: AsyncKnowledge}
 
 ASYNC_TRANSPORTS: dict[str, Callable[..., AsyncTransport]] = {
-    "httpx2": AsyncHttpxTransport,
-    "aiohttp": AiohttpTransport,
+    "httpx2": partial(AsyncHttpxTransport, trust_env=False),
+    "httptools": HttptoolsTransport,
 }
 
 
@@ -100,11 +110,11 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     ) -> Any:
         """`over`: options of the transport; those after it are the client's."""
         url = server if isinstance(server, str) else server.url
-        over = {"idle_seconds": idle_seconds, "trust_env": False} | dict(over or {})
+        over = {"idle_seconds": idle_seconds} | dict(over or {})
         options = {"user": "ada", "base_url": url} | options
         client: Any
         if request.param == "sync":
-            transport: Any = HttpxTransport(**over)
+            transport: Any = HttpxTransport(trust_env=False, **over)
             client = InThread(kind(api_key, transport=transport, **options))
             opened.append(InThread(transport))
         else:
@@ -122,7 +132,7 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
 @pytest.fixture(params=ASYNC_TRANSPORTS)
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[AsyncTransport]:
     """Each of the async transports."""
-    made = ASYNC_TRANSPORTS[request.param](trust_env=False)
+    made = ASYNC_TRANSPORTS[request.param]()
     yield made
     await made.aclose()
 

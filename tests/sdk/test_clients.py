@@ -192,7 +192,9 @@ async def test_what_a_hook_raises_is_raised_by_the_call(connect: Connect) -> Non
         assert await server.client_closed()
 
 
-# The way there
+# The way there. By a proxy, or by a limited number of connections, only the default transports go.
+
+OVER_HTTPX2 = ["sync", "httpx2"]
 
 
 def made_over(connect: Connect, http_client: Any, server: WireServer) -> Any:
@@ -237,6 +239,7 @@ def test_an_http_client_of_the_wrong_kind_or_beside_a_transport_is_refused() -> 
             Dify("app-x", http_client=http_client, transport=transport)
 
 
+@pytest.mark.parametrize("connect", OVER_HTTPX2, indirect=True)
 async def test_requests_go_by_the_proxy_and_its_password_is_in_no_error(connect: Connect) -> None:
     with WireServer(INFO, answer(b"", status=407)) as proxy:
         over = {"proxy": proxy.url.replace("://", "://ada:pass-word@")}
@@ -257,6 +260,7 @@ async def test_requests_go_by_the_proxy_and_its_password_is_in_no_error(connect:
     assert "pass-word" not in f"{refused.value!r} {refused.value}"
 
 
+@pytest.mark.parametrize("connect", OVER_HTTPX2, indirect=True)
 async def test_no_more_connections_than_allowed_and_waiting_for_one_has_an_end(connect: Connect) -> None:
     with WireServer(HANGING, INFO) as server:
         dify = connect(server, over={"max_connections": 1}, timeout=Timeout(silence=0.5), max_retries=0)

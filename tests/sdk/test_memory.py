@@ -21,7 +21,7 @@ PROGRAM = """
 import asyncio, resource, sys
 from pathlib import Path
 from opendify import AsyncDify, AsyncHttpxTransport, Dify, HttpxTransport
-from opendify.aiohttp import AiohttpTransport
+from opendify.httptools import HttptoolsTransport
 
 way, action, url, path = sys.argv[1:]
 options = {"base_url": url, "user": "ada", "max_retries": 0}
@@ -48,7 +48,7 @@ if way == "sync":
         move(dify, Path(path))
         print(most() - before)
 else:
-    kind = {"httpx2": AsyncHttpxTransport, "aiohttp": AiohttpTransport}[way]
+    kind = {"httpx2": AsyncHttpxTransport, "httptools": HttptoolsTransport}[way]
     asyncio.run(asynchronous(kind()))
 """
 
@@ -117,7 +117,7 @@ def hauler() -> Iterator[tuple[str, list[Hauler]]]:
 
 
 @pytest.mark.parametrize("action", ["send", "save"])
-@pytest.mark.parametrize("way", ["sync", "httpx2", "aiohttp"])
+@pytest.mark.parametrize("way", ["sync", "httpx2", "httptools"])
 def test_a_large_file_moves_in_constant_memory(
     way: str, action: str, hauler: tuple[str, list[Hauler]], tmp_path: Path
 ) -> None:

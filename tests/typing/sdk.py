@@ -23,7 +23,7 @@ from opendify import (
     Timeout,
     Transport,
 )
-from opendify.aiohttp import AiohttpTransport
+from opendify.httptools import HttptoolsTransport
 from opendify.types import (
     AgentMessageEvent,
     AgentThought,
@@ -139,7 +139,7 @@ def the_sync_twin_has_the_same_types(dify: Dify) -> None:
 
 
 def transports_are_what_the_protocols_ask_for() -> None:
-    a: AsyncTransport = AiohttpTransport()
+    a: AsyncTransport = HttptoolsTransport()
     b: Transport = HttpxTransport()
     AsyncDify("app-x", transport=a)
     Dify("app-x", transport=b)

@@ -27,11 +27,11 @@ from opendify import (
     ResponseError,
     Timeout,
 )
-from opendify.aiohttp import AiohttpTransport
 from opendify.gateway.access import ANONYMOUS, allows
 from opendify.gateway.catalog import Catalog, Model
 from opendify.gateway.settings import AppConfig, ClientConfig, Settings, SettingsError, places, settings_of
 from opendify.gateway.store import MemoryStore, StoreError, open_store
+from opendify.httptools import HttptoolsTransport
 from opendify.types import AppInfo, AppParameters
 
 _SECONDS = 10.0  # of silence, for what is asked here
@@ -179,7 +179,7 @@ class _Answer:
 
 async def about_apps(settings: Settings) -> list[Finding]:
     """Every app, asked what it is, all at once; then what holds for their servers, and for the clients."""
-    async with AiohttpTransport() as transport:
+    async with HttptoolsTransport() as transport:
         answers = await asyncio.gather(*(_ask(app, transport) for app in settings.apps))
     told = [_about_app(app, answer) for app, answer in zip(settings.apps, answers, strict=True)]
     well = [
@@ -192,7 +192,7 @@ async def about_apps(settings: Settings) -> list[Finding]:
     return [*told, *about_rights(settings.clients, names)]
 
 
-async def _ask(app: AppConfig, transport: AiohttpTransport) -> _Answer | DifyError:
+async def _ask(app: AppConfig, transport: HttptoolsTransport) -> _Answer | DifyError:
     timeout = Timeout(connect=_SECONDS, silence=_SECONDS)
     dify = AsyncDify(app.key, base_url=app.base_url, transport=transport, timeout=timeout, max_retries=0)
     try:
@@ -299,7 +299,7 @@ async def offered(settings: Settings) -> tuple[list[Model], dict[str, str]]:
     Returns:
         The models, and of each app that can't be read, where it is configured -> what is wrong.
     """
-    async with AiohttpTransport() as transport:
+    async with HttptoolsTransport() as transport:
         catalog = Catalog(settings.apps, transport, MemoryStore())
         try:
             await catalog.start(wait=2 * _SECONDS)

@@ -20,7 +20,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opendify.aiohttp import AiohttpTransport
 from opendify.gateway.access import ANONYMOUS, Access, Client, stranger
 from opendify.gateway.admission import Admission
 from opendify.gateway.catalog import Catalog
@@ -32,6 +31,7 @@ from opendify.gateway.reply import request_id
 from opendify.gateway.settings import Settings
 from opendify.gateway.store import Store, open_store
 from opendify.gateway.uploads import Uploads
+from opendify.httptools import HttptoolsTransport
 
 COMPLETIONS = "/v1/chat/completions"
 
@@ -110,7 +110,7 @@ class Gateway:
             store = open_store(settings.store_url)
             stack.push_async_callback(store.aclose)
             transport = await stack.enter_async_context(
-                AiohttpTransport(idle_seconds=settings.dify_idle_seconds)
+                HttptoolsTransport(idle_seconds=settings.dify_idle_seconds)
             )
             catalog = Catalog(
                 settings.apps, transport, store, refresh_seconds=settings.catalog_refresh_seconds
