@@ -113,6 +113,12 @@ def test_a_mistake_ends_in_a_sentence_and_not_in_a_traceback(
     assert result.returncode == 2
 
 
+def test_a_gateway_of_ones_own_dify_loads_no_simulated_one() -> None:
+    program = "import sys, opendify.cli.commands; print('opendify.simulator' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
+
+
 def test_without_the_gateways_packages_it_says_how_to_get_them() -> None:
     program = "import sys; sys.modules['typer'] = None; from opendify.cli import main; main()"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -22,8 +22,9 @@ from opendify.cli.terminal import plain
 from opendify.gateway import logs, server
 from opendify.gateway.settings import Settings, SettingsError
 from opendify.gateway.store import StoreError
-from opendify.simulator import Simulator
-from opendify.simulator import serve as serve_simulator
+
+if TYPE_CHECKING:
+    from opendify.simulator import Simulator
 
 NO_APP = (
     "No Dify app is configured: set DIFY_API_KEYS to the keys of your apps, which Dify shows on "
@@ -95,6 +96,8 @@ def serve(
                 raise SettingsError(
                     [f"{NO_APP}; or try it with no settings of a Dify: opendify serve --simulator"]
                 )
+            from opendify.simulator import Simulator  # a sixth of a gateway's memory, which most do without
+
             settings = _simulated(settings, stack.enter_context(Simulator()))
         store = asyncio.run(doctor.about_store(settings.store_url))
         if store.kind == "fault":
@@ -236,13 +239,15 @@ def simulate(
     Words in double square brackets, in a question, direct what it does: docs/simulator.md has all of them.
     """
 
-    def started(dify: Simulator) -> None:
+    def started(dify: "Simulator") -> None:
         out.print(f"A simulated Dify {behaviour} listens at {dify.base_url}")
         table = Table("app", "kind", "key", box=None, header_style="bold")
         for spec in dify.apps:
             table.add_row(spec.title, spec.mode, spec.app_key)
         table.add_row("Knowledge", "datasets", dify.dataset_key)
         out.print(table)
+
+    from opendify.simulator import serve as serve_simulator
 
     try:
         asyncio.run(serve_simulator(host, port, behaviour=behaviour, pace=pace, started=started))
@@ -272,7 +277,7 @@ def _app_named(name: str, settings: Settings) -> tuple[str, str]:
     raise SettingsError([f"There is no app {name!r}; the workflows are: {known}.{unread}"])
 
 
-def _simulated(settings: Settings, dify: Simulator) -> Settings:
+def _simulated(settings: Settings, dify: "Simulator") -> Settings:
     told = f"No app is configured: these answers come from a simulated Dify at {dify.base_url}."
     err.print(told, style="yellow", soft_wrap=True)
     apps: dict[str, object] = {"dify_api_base": dify.base_url, "dify_api_keys": tuple(dify.keys.values())}
