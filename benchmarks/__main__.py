@@ -1,4 +1,4 @@
-"""Measure the gateway beside nginx and a minimal proxy, in one run: `make bench`.
+"""Measure the gateway beside others that stand before the same Dify.
 
 The peers have one core for themselves; the clients and the upstream have another.
 """
@@ -15,23 +15,72 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import uvloop
 from rich.console import Console
 
-from benchmarks import nginx, peers, report
+from benchmarks import bars, check, fresh, nginx, peers, report
 from benchmarks.dialects import DIFY
+from benchmarks.figures import FLOOR, LIMIT, OURS, TWO, results
+from benchmarks.fresh import Fresh
 from benchmarks.load import WrongAnswer
 from benchmarks.measure import DIRECT, Subject, Window, rounds
+from benchmarks.peers import Peer, Place
 from benchmarks.processes import NotStarted, Process
-from benchmarks.work import SHAPED, WORKS
+from benchmarks.work import CENTRAL, QUICK, WORKS, Work
 
-RESULTS = Path(__file__).with_name("results.json")
-TABLE_WIDTH = 100
-PAGE = peers.ROOT / "docs/performance.md"
+HERE = Path(__file__).parent
+RESULTS, RATIOS = HERE / "results.json", HERE / "ratios.json"
+TABLE_WIDTH = 140
+PAGE, IMAGES = peers.ROOT / "docs/performance.md", peers.ROOT / "docs/images"
 BEGIN, END = "<!-- figures: written by `python -m benchmarks --page` -->\n", "<!-- end of figures -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does.
+
+    Attributes:
+        peers: Names of those that are measured; empty for all.
+        works: That they are asked for.
+        rounds: Of all works at all peers.
+        starts: Of a fresh gateway.
+    """
+
+    peers: frozenset[str]
+    works: tuple[Work, ...]
+    rounds: int
+    starts: int
+
+
+FULL = Plan(frozenset(), WORKS, rounds=3, starts=3)
+QUICKLY = Plan(frozenset({LIMIT, FLOOR, OURS}), QUICK, rounds=2, starts=1)
+CHECK = Plan(frozenset({FLOOR, OURS}), CENTRAL, rounds=5, starts=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run brought.
+
+    Attributes:
+        windows: Of all rounds.
+        fresh: Of each start.
+        peers: Those that were measured.
+        machine: What it ran on, by name.
+    """
+
+    windows: Sequence[Window]
+    fresh: Sequence[Fresh]
+    peers: Sequence[Peer]
+    machine: Mapping[str, str]
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Name -> title of the peers that have a column."""
+        return {peer.name: peer.title for peer in self.peers if peer.name != TWO}
 
 
 def main() -> int:
@@ -41,11 +90,15 @@ def main() -> int:
         "--rounds",
         type=int,
         choices=range(1, 101),
-        default=7,
         metavar="N",
-        help="windows of each work at each peer, 1 to 100 (default 7)",
+        help="windows of each work at each peer, 1 to 100 (3; quick 2; check 5)",
     )
-    parser.add_argument("--page", action="store_true", help="write the figures into docs/performance.md")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--page", action="store_true", help="write the figures into docs/performance.md, and ratios.json"
+    )
+    kinds.add_argument("--quick", action="store_true", help="few works at few peers")
+    kinds.add_argument("--check", action="store_true", help="only compare with ratios.json; fail if slower")
     arguments = parser.parse_args()
     console = Console(highlight=False)
     console.width = max(console.width, TABLE_WIDTH)
@@ -53,51 +106,103 @@ def main() -> int:
     if len(cores) < 2:
         console.print("The benchmark needs two cores: the peers have one, clients and upstream the other.")
         return 1
+    plan = CHECK if arguments.check else QUICKLY if arguments.quick else FULL
     try:
-        run(console, arguments.rounds, cores, page=arguments.page)
+        ran = run(console, plan, arguments.rounds or plan.rounds, cores)
     except (NotStarted, WrongAnswer) as error:
         console.print(f"No figures: {error}", markup=False, style="red")
         return 1
+    if arguments.check:
+        return compare(console, ran)
+    publish(console, ran, page=arguments.page)
     return 0
 
 
-def run(console: Console, count: int, cores: Sequence[int], *, page: bool) -> None:
-    """Start everybody, measure, print, and write `RESULTS`."""
-    measured = list(peers.PEERS)
-    try:
-        nginx_version = nginx.version(nginx.find())
-    except nginx.NoNginx as error:
-        console.print(str(error), style="yellow")
-        measured = [peer for peer in measured if peer.name != "nginx"]
-        nginx_version = "none"
+def run(console: Console, plan: Plan, count: int, cores: Sequence[int]) -> Run:
+    """Start everybody and measure."""
+    measured, nginx_version = _peers(console, plan)
     os.sched_setaffinity(0, {cores[0]})
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opendify-bench-")))
         # The clients' core, unless there is a third.
         upstream = stack.enter_context(peers.upstream(directory, cores[1] if len(cores) > 2 else cores[0]))
+        status = stack.enter_context(console.status(""))
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        started: list[Fresh] = []
+        for number in range(plan.starts):
+            status.update(f"start {number + 1} of {plan.starts}")
+            (ours,) = (peer for peer in measured if peer.name == OURS)
+            place = _place(directory / f"fresh-{number}", upstream, cores)
+            started.append(fresh.start(ours, place, upstream, runner))
         subjects = [Subject(DIRECT, DIFY, upstream, upstream.memory())]
         for peer in measured:
-            own = directory / peer.name
-            own.mkdir()
-            process = stack.enter_context(peer.start(peers.Place(own, upstream.port, cores[-1])))
-            subjects.append(Subject(peer.name, peer.dialect, process, process.memory()))
-        windows = _measure(console, count, subjects, upstream)
-    titles = {peer.name: peer.title for peer in measured}
-    found = report.results(windows, list(titles))
-    said = [*report.verdict(found), *report.shaped(windows), *report.remarks(windows)]
-    machine = _machine(nginx_version)
-    console.print(report.printed(found, titles))
-    for line in said:
+            status.update(f"start {peer.title}")
+            process = stack.enter_context(peer.start(_place(directory / peer.name, upstream, cores)))
+            if peer.name == TWO:
+                process.spread(cores)
+            subjects.append(Subject(peer.name, peer.dialect, process, process.memory(), peer.skips))
+        windows = runner.run(rounds(count, subjects, plan.works, upstream, status.update))
+    return Run(windows, started, measured, _machine(nginx_version))
+
+
+def _peers(console: Console, plan: Plan) -> tuple[list[Peer], str]:
+    """Those of a plan that this machine has, and the version of nginx."""
+    measured = [peer for peer in peers.PEERS if not plan.peers or peer.name in plan.peers]
+    if all(peer.name != LIMIT for peer in measured):
+        return measured, "not asked"
+    try:
+        return measured, nginx.version(nginx.find())
+    except nginx.NoNginx as error:
+        console.print(str(error), style="yellow")
+        return [peer for peer in measured if peer.name != LIMIT], "none"
+
+
+def _place(directory: Path, upstream: Process, cores: Sequence[int]) -> Place:
+    directory.mkdir()
+    return Place(directory, upstream.port, cores[-1])
+
+
+def publish(console: Console, ran: Run, *, page: bool) -> None:
+    """Print a run, write `RESULTS`, and the page if it is asked for."""
+    found = results(ran.windows, list(ran.titles))
+    everything = bars.Found({result.figure.name: result for result in found}, ran.fresh)
+    said = bars.verdicts(everything)
+    tables = (
+        report.lines(found, ran.titles),
+        report.steps(ran.windows),
+        (list(bars.HEADS), [verdict.cells() for verdict in said]),
+    )
+    for table in tables:
+        console.print(report.printed(*table))
+    remarks = report.remarks(ran.windows, said)
+    for line in remarks:
         console.print(line, markup=False, soft_wrap=True)
-    RESULTS.write_text(json.dumps(report.record(windows, found, machine, said), indent=1) + "\n")
+    record = report.record(ran.windows, everything, said, ran.machine, ran.titles)
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
     console.print(f"All windows: {RESULTS.relative_to(peers.ROOT)}")
     if page:
-        _write_page(report.markdown(found, titles), said, machine)
+        # Drawn by what only the target `bench` installs.
+        from benchmarks import plots
+
+        IMAGES.mkdir(exist_ok=True)
+        drawn = plots.draw(IMAGES, ran.windows, everything.results, ran.titles)
+        RATIOS.write_text(json.dumps(check.ratios(found), indent=2) + "\n")
+        _write_page([report.markdown(*table) for table in tables], drawn, remarks, ran.machine)
 
 
-def _measure(console: Console, count: int, subjects: Sequence[Subject], upstream: Process) -> list[Window]:
-    with console.status("") as status, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(rounds(count, subjects, (*WORKS, *SHAPED), upstream, status.update))
+def compare(console: Console, ran: Run) -> int:
+    """Print the ratios of a run beside the committed ones. Returns the exit code."""
+    now = check.ratios(results(ran.windows, list(ran.titles)))
+    try:
+        changes = check.changes(now, json.loads(RATIOS.read_text()))
+    except (OSError, KeyError) as error:
+        console.print(
+            f"{RATIOS.name} has no ratio to compare with ({error!r}): make bench ARGS=--page writes it."
+        )
+        return 1
+    for change in changes:
+        console.print(str(change), style="red" if change.slower else "")
+    return 1 if any(change.slower for change in changes) else 0
 
 
 def _machine(nginx_version: str) -> dict[str, str]:
@@ -111,15 +216,15 @@ def _machine(nginx_version: str) -> dict[str, str]:
     } | {name: version(name) for name in ("uvicorn", "uvloop", "httptools", "aiohttp")}
 
 
-def _write_page(table: str, said: Sequence[str], machine: Mapping[str, str]) -> None:
+def _write_page(
+    tables: Sequence[str], plots: Sequence[Path], remarks: Sequence[str], machine: Mapping[str, str]
+) -> None:
     text = PAGE.read_text()
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE.name} has no place for figures: {BEGIN.strip()} … {END}")
-    named = ", ".join(f"{name} {value}" for name, value in machine.items())
-    remarks = "\n".join(f"- {line}" for line in said)
-    PAGE.write_text(f"{before}{begin}\n{table}\n\n{remarks}\n- Machine: {named}.\n\n{end}{after}")
+    PAGE.write_text(f"{before}{begin}\n{report.page(tables, plots, remarks, machine)}\n\n{end}{after}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.work import CLIENT_KEY, KEY, MODEL, Work
+from benchmarks.work import CLIENT_KEY, KEY, MARK, MODEL, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,20 @@ class Dialect:
 def requests(dialect: Dialect, work: Work) -> Callable[[int], bytes]:
     """The requests of a work, each by its number: no two questions are the same.
 
-    >>> from benchmarks.work import WORKS
-    >>> ask = requests(OPENAI, WORKS[0])
+    >>> from benchmarks.work import PLAIN
+    >>> ask = requests(OPENAI, PLAIN)
     >>> len({len(ask(number)) for number in (0, 9, 99_999_999)})
     1
     """
-    mark = "00000000"
-    body = json.dumps({**dialect.body(f"{work.prompt} {mark}", work.stream), **work.more}).encode()
+    who = f"HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {dialect.key}\r\n"
+    if work.path:
+        fetch = f"GET {work.path} {who}\r\n".encode()
+        return lambda _: fetch
+    body = json.dumps(work.body(dialect.body(f"{work.prompt} {MARK}", work.stream))).encode()
     head = (
-        f"POST {dialect.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {dialect.key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST {dialect.path} {who}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode()
-    before, _, after = (head + body).rpartition(mark.encode())
+    before, _, after = (head + body).rpartition(MARK.encode())
     return lambda number: b"%b%08d%b" % (before, number, after)
 
 

@@ -6,16 +6,20 @@ import asyncio
 import itertools
 import random
 import re
+from array import array
 from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
 from typing import Self
 
 from benchmarks.dialects import Dialect, body_of, requests
-from benchmarks.work import FIRST, Work
+from benchmarks.work import FIRST, MODEL, Work
 
 LONGEST_CALL = 30.0
 """Seconds after which a call that has not ended is a fault."""
+
+LONGEST_STEP = 8.0
+"""Seconds after which a stream of a climb that has not ended is lost."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
@@ -37,6 +41,7 @@ class Tally:
         chunks: Events that came.
         seconds: How long each answer took, from the request to its end.
         firsts: How long the first token of each took.
+        gaps: How long each read of a paced stream came after the one before.
     """
 
     def __init__(self) -> None:
@@ -44,6 +49,7 @@ class Tally:
         self.chunks = 0
         self.seconds: list[float] = []
         self.firsts: list[float] = []
+        self.gaps = array("d")
 
 
 class Load:
@@ -54,8 +60,13 @@ class Load:
         dialect: What the peer speaks.
         work: What is asked.
 
+    Attributes:
+        tally: What has come so far.
+        lost: What was wrong with the streams of a climb that failed, one sentence each. Known at the end.
+
     Raises:
-        WrongAnswer: At the end, if a call failed, or the last answer of a connection is not as expected.
+        WrongAnswer: At the end, if a call failed, or the last answer of a connection is not as expected. Not
+            in a climb, which is there to find out how many streams it takes.
     """
 
     _numbers = itertools.count()
@@ -65,6 +76,7 @@ class Load:
         self._dialect = dialect
         self._work = work
         self.tally = Tally()
+        self.lost: list[str] = []
         self._connections: list[_Connection] = []
 
     async def __aenter__(self) -> Self:
@@ -72,7 +84,9 @@ class Load:
         request = requests(self._dialect, self._work)
 
         def make() -> _Connection:
-            return _Connection(self.tally, lambda: request(next(self._numbers)))
+            return _Connection(
+                self.tally, lambda: request(next(self._numbers)), paced=self._work.kind == "paced"
+            )
 
         chance = random.Random(1)  # the same moments for every peer
         try:
@@ -91,32 +105,50 @@ class Load:
     ) -> None:
         try:
             if kind is None:
-                async with asyncio.timeout(LONGEST_CALL):
-                    await asyncio.gather(*(connection.end() for connection in self._connections))
-                self._check()
-        except TimeoutError:
-            raise WrongAnswer(f"a call had no end within {LONGEST_CALL:g} s") from None
+                self.lost = await self._faults()
+                if self.lost and not self._work.climbs:
+                    raise WrongAnswer(self.lost[0])
         finally:
             self._close()
+
+    async def _faults(self) -> list[str]:
+        longest = LONGEST_STEP if self._work.climbs else LONGEST_CALL
+        ends = [asyncio.ensure_future(connection.end()) for connection in self._connections]
+        await asyncio.wait(ends, timeout=longest)
+        faults: list[str] = []
+        for end, connection in zip(ends, self._connections, strict=True):
+            if not end.done():
+                end.cancel()
+                faults.append(f"a call had no end within {longest:g} s")
+            elif error := end.exception():
+                faults.append(str(error))
+            elif wrong := self._wrong(connection.answer):
+                faults.append(wrong)
+        await asyncio.gather(*ends, return_exceptions=True)
+        return faults
 
     def _close(self) -> None:
         for connection in self._connections:
             connection.close()
 
-    def _check(self) -> None:
+    def _wrong(self, answer: bytes) -> str:
+        """What is wrong with an answer; empty if nothing is."""
+        body = body_of(answer)
+        if self._work.path:
+            return "" if MODEL.encode() in body else f"{MODEL!r} is not in {body[:400]!r}"
         expected = self._work.expected
-        for connection in self._connections:
-            try:
-                text = self._dialect.text(body_of(connection.answer), self._work.stream)
-            except (ValueError, LookupError, TypeError) as error:
-                raise WrongAnswer(f"this is no answer: {connection.answer[:400]!r}") from error
-            if text != expected:
-                raise WrongAnswer(f"expected {expected[:60]!r}…, got {text[:200]!r}")
+        try:
+            text = self._dialect.text(body, self._work.stream)
+        except (ValueError, LookupError, TypeError) as error:
+            return f"this is no answer ({error}): {answer[:400]!r}"
+        return "" if text == expected else f"expected {expected[:60]!r}…, got {text[:200]!r}"
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, tally: Tally, request: Callable[[], bytes]) -> None:
+    def __init__(self, tally: Tally, request: Callable[[], bytes], *, paced: bool) -> None:
         self._tally = tally
+        self._paced = paced
+        self._before = 0.0  # when the read before came, of an answer that has begun
         self._request = request
         self._ended = asyncio.get_running_loop().create_future()
         self._ending = False
@@ -168,9 +200,13 @@ class _Connection(asyncio.Protocol):
         elif self._missing is not None:
             self._missing -= len(data)
         self._tally.chunks += view.count(_EVENT)
-        if not self._first_seen and _FIRST in view:
-            self._first_seen = True
-            self._tally.firsts.append(now - self._asked)
+        if not self._first_seen:
+            if _FIRST in view:
+                self._first_seen = True
+                self._tally.firsts.append(now - self._asked)
+        elif self._paced:
+            self._tally.gaps.append(now - self._before)
+        self._before = now
         self._carry = view[-_CARRY:]
         if self._missing == 0 or (self._missing is None and view.endswith(_LAST_CHUNK)):
             self._finish(now)

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from benchmarks.dialects import Dialect
 from benchmarks.load import Load, WrongAnswer
 from benchmarks.processes import Process, busy, cpu_of
-from benchmarks.work import Work
+from benchmarks.work import PACE, Work
+
+LONGEST_GAP_MS = 200.0
+"""Between two tokens of a paced stream, for a peer that holds it."""
+
+IN_TIME = 0.97
+"""Share of the tokens due in a window that come in it, at a peer that holds its streams."""
+
+FEWEST_CALLS = 8
+"""A window of calls goes on until so many have ended."""
+
+LONGEST_WINDOW = 5.0
 
 DIRECT = "direct"
 """The name under which the upstream itself is asked: what latency is added to."""
@@ -26,12 +37,14 @@ class Subject:
         dialect: What it is asked in.
         process: It.
         rest: Bytes that it had in RAM before its first call.
+        skips: Names of works that it is not asked for.
     """
 
     name: str
     dialect: Dialect
     process: Process
     rest: int
+    skips: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +61,16 @@ class Window:
         load: CPU seconds of the clients.
         side: How busy the busier core of the two was, 0 to 1; they may share one.
         others: Share of the machine that went to processes outside the benchmark, 0 to 1.
+        idle: CPU seconds that the machine had to spare, of all cores together.
         rest: Bytes of the peer in RAM before its first call.
         memory: Bytes of the peer in RAM at the window's end.
         call_ms: Milliseconds that calls took, those around the window too, median and 99th percentile.
         first_ms: Milliseconds to the first token, median and 99th percentile.
+        gap_ms: Milliseconds from one read of a paced stream to the next, from the window's begin to the end
+            of the streams: median, 99th percentile and the longest.
+        lost: Streams of a climb that failed.
+        fault: What was wrong with the first of them.
+        held: Whether no stream was lost, no gap too long, and the tokens came as fast as they were due.
     """
 
     round: int
@@ -65,10 +84,15 @@ class Window:
     load: float
     side: float
     others: float
+    idle: float
     rest: int
     memory: int
     call_ms: tuple[float, float]
     first_ms: tuple[float, float]
+    gap_ms: tuple[float, float, float]
+    lost: int
+    fault: str
+    held: bool
 
 
 async def window(number: int, subject: Subject, work: Work, upstream: Process) -> Window:
@@ -94,16 +118,24 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
         async with Load(subject.process.port, subject.dialect, work) as load:
             tally = load.tally
             await asyncio.sleep(work.warm)
-            before = read()
+            before, reads = read(), len(tally.gaps)
             await asyncio.sleep(work.seconds)
+            while work.unit == "call" and tally.calls - before[5] < FEWEST_CALLS:
+                if read()[0] - before[0] > LONGEST_WINDOW:
+                    raise WrongAnswer(f"fewer than {FEWEST_CALLS} calls ended in {LONGEST_WINDOW:g} s")
+                await asyncio.sleep(0.05)
             after = read()
             memory = subject.process.memory()
     except (WrongAnswer, ConnectionError) as error:
         raise WrongAnswer(f"{subject.name}, {work.title}: {error}") from error
+    cores = os.cpu_count() or 1
     seconds, cpu, of_upstream, of_load, of_all, calls, chunks = (
         end - begin for begin, end in zip(before, after, strict=True)
     )
     ours = of_upstream + of_load + (cpu if subject.process is not upstream else 0)
+    gaps = tally.gaps[reads:]
+    longest = max(gaps, default=0.0) * 1000
+    due = work.connections * PACE * seconds if work.kind == "paced" else 0
     together = upstream.core in os.sched_getaffinity(0)
     side = of_upstream + of_load if together else max(of_upstream, of_load)
     return Window(
@@ -117,12 +149,26 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
         upstream=of_upstream,
         load=of_load,
         side=side / seconds,
-        others=max(0.0, of_all - ours) / (seconds * (os.cpu_count() or 1)),
+        others=max(0.0, of_all - ours) / (seconds * cores),
+        idle=max(0.0, seconds * cores - of_all),
         rest=subject.rest,
         memory=memory,
         call_ms=_percentiles(tally.seconds),
         first_ms=_percentiles(tally.firsts),
+        gap_ms=(*_percentiles(gaps), longest),
+        lost=len(load.lost),
+        fault=load.lost[0] if load.lost else "",
+        held=not load.lost and longest <= LONGEST_GAP_MS and chunks >= IN_TIME * due,
     )
+
+
+async def settled(process: Process) -> None:
+    """Wait, five seconds at most, until a process has done what clients that left had asked for."""
+    for _ in range(50):
+        before = process.cpu()
+        await asyncio.sleep(0.1)
+        if process.cpu() - before < 0.01:
+            return
 
 
 async def rounds(
@@ -133,7 +179,8 @@ async def rounds(
     tell: Callable[[str], None],
 ) -> list[Window]:
     """All works at all peers, over and over. Each round begins with another peer, so that what else
-    the machine does falls on all of them.
+    the machine does falls on all of them. A peer that does not hold a step of a climb is spared the next ones
+    of the round.
 
     Args:
         tell: Is told what comes next.
@@ -141,16 +188,25 @@ async def rounds(
     windows: list[Window] = []
     for number in range(count):
         turn = number % len(subjects)
+        fallen: set[str] = set()
         for work in works:
             for subject in (*subjects[turn:], *subjects[:turn]):
-                if work.only not in ("", subject.name):
+                if (work.only and subject.name not in work.only) or work.name in subject.skips:
+                    continue
+                if work.climbs and subject.name in fallen:
                     continue
                 tell(f"round {number + 1} of {count}: {work.title}: {subject.name}")
-                windows.append(await window(number, subject, work, upstream))
+                measured = await window(number, subject, work, upstream)
+                windows.append(measured)
+                if not measured.held:
+                    fallen.add(subject.name)
+                    await settled(subject.process)
     return windows
 
 
 def _percentiles(seconds: Sequence[float]) -> tuple[float, float]:
-    """Median and 99th percentile, in milliseconds."""
+    """Median and 99th percentile, in milliseconds; 0 where there is nothing."""
+    if len(seconds) < 2:
+        return 0.0, 0.0
     cuts = statistics.quantiles(seconds, n=100, method="inclusive")
     return cuts[49] * 1000, cuts[98] * 1000

@@ -41,12 +41,14 @@ class Peer:
         title: What it is, for people.
         dialect: What it is asked in.
         start: Runs it.
+        skips: Names of works that it is not asked for.
     """
 
     name: str
     title: str
     dialect: Dialect
     start: Callable[[Place], AbstractContextManager[Process]]
+    skips: frozenset[str] = frozenset()
 
 
 def upstream(directory: Path, core: int) -> AbstractContextManager[Process]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
+import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 KEY = "app-benchmark"
 """The app's key at the upstream."""
@@ -15,11 +18,20 @@ KEY = "app-benchmark"
 MODEL = "Benchmark"
 """The app's name, and so the model's."""
 
+VISION = "Benchmark Vision"
+"""The app that takes pictures."""
+
 CLIENT_KEY = "sk-benchmark"
 """What clients of the gateway send."""
 
 PACE = 50
 """Tokens a second of a paced stream."""
+
+MARK = "00000000"
+"""Where the number of a question goes, so that no two are the same."""
+
+OURS = frozenset({"opendify"})
+"""Of works that nobody else is asked for."""
 
 FIRST, LAST = "Once", " end."
 _BETWEEN = (" upon", " a", " time", " there", " lived", " in", " the", " hills", ",", " far", " away")
@@ -77,7 +89,11 @@ class Work:
         warm: Seconds before the window; the connections begin to ask in the first four fifths of it.
         seconds: The window that is measured.
         more: Fields of the request beyond model, messages and stream.
-        only: The name of the one peer that is asked; empty for all.
+        before: Messages before the question.
+        picture: Bytes of the picture beside the question; 0 for none.
+        path: What is fetched with GET, in place of a question.
+        only: Names of the peers that are asked; empty for all.
+        climbs: A step of a climb: a peer that does not hold it is not asked for the next.
     """
 
     name: str
@@ -90,7 +106,11 @@ class Work:
     warm: float
     seconds: float
     more: Mapping[str, object] = field(default_factory=lambda: dict[str, object]())
-    only: str = ""
+    before: Sequence[Mapping[str, str]] = ()
+    picture: int = 0
+    path: str = ""
+    only: frozenset[str] = frozenset()
+    climbs: bool = False
 
     @property
     def expected(self) -> str:
@@ -107,20 +127,105 @@ class Work:
         """The question, which tells the upstream what to answer."""
         return f"Tell me a story. [[{self.kind}:{self.tokens}]]"
 
+    def body(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The body of a request.
 
-WORKS = (
-    Work("plain-1", "plain call, 1 connection", "burst", 12, False, 1, "call", 0.15, 0.5),
-    Work("plain-32", "plain call, 32 connections", "burst", 12, False, 32, "call", 0.15, 0.5),
-    Work("burst", "stream of 100 tokens at once", "burst", 100, True, 8, "call", 0.15, 0.5),
-    # 130 tokens last 2.6 s: no stream begins or ends in the window.
-    Work("paced", "100 streams, 50 tokens a second each", "paced", 130, True, 100, "chunk", 0.8, 1.5),
-)
+        Args:
+            asked: That of the question alone, in the words of the peer.
+
+        >>> asked = {"messages": [{"role": "user", "content": "What is this?"}]}
+        >>> messages = IMAGE.body(asked)["messages"]
+        >>> [part["type"] for part in messages[0]["content"]]
+        ['text', 'image_url']
+        >>> len(PROMPT.body(asked)["messages"])
+        60
+        """
+        body = {**asked, **self.more}
+        if self.before:
+            body["messages"] = [*self.before, *body["messages"]]
+        if self.picture:
+            *earlier, question = body["messages"]
+            address = {"url": f"data:image/png;base64,{_picture(self.picture)}"}
+            parts = [
+                {"type": "text", "text": question["content"]},
+                {"type": "image_url", "image_url": address},
+            ]
+            body["messages"] = [*earlier, {**question, "content": parts}]
+        return body
+
+
+@cache
+def _picture(size: int) -> str:
+    """A PNG by its first bytes, in base64, that ends with `MARK`: no two requests have the same picture."""
+    noise = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(size)
+    return base64.b64encode(noise[: size // 3 * 3]).decode()[: -len(MARK)] + MARK
+
+
+def _conversation(messages: int, size: int) -> list[dict[str, str]]:
+    """What was said before a question.
+
+    Args:
+        messages: How many, in turn of user and assistant.
+        size: Characters of all of them, about.
+    """
+    tale = " ".join(itertools.islice(itertools.cycle(("so", *map(str.strip, _BETWEEN))), size // 5))
+    length = size // messages
+    return [
+        {
+            "role": ("user", "assistant")[at % 2],
+            "content": f"{at}: {(tale[at:] + tale)[: length - 4]}",
+        }
+        for at in range(messages)
+    ]
+
+
+def _plain(name: str, title: str, connections: int, **more: Any) -> Work:
+    return Work(name, title, "burst", 12, False, connections, "call", 0.15, 0.5, **more)
+
+
+def _paced(name: str, streams: int) -> Work:
+    """Streams that begin one after the other, none begins or ends in the window."""
+    warm, seconds = 0.6 + streams / 500, 1.2
+    tokens = round((warm + seconds) * PACE) + 10
+    title = f"{streams} streams, {PACE} tokens a second each"
+    return Work(name, title, "paced", tokens, True, streams, "chunk", warm, seconds, climbs=True)
 
 
 def _alone(name: str, title: str, kind: Kind, more: Mapping[str, object]) -> Work:
     """A stream of 100 tokens at once, which only OpenDify is asked for."""
-    return Work(name, title, kind, 100, True, 8, "call", 0.15, 0.5, more, only="opendify")
+    return Work(name, title, kind, 100, True, 8, "call", 0.15, 0.5, more, only=OURS)
 
+
+STEPS = (50, 100, 200, 400, 600, 800)
+"""Streams at once, of one step after the other."""
+
+CLIMB = tuple(_paced("paced" if streams == 100 else f"paced-{streams}", streams) for streams in STEPS)
+"""Streams at once. The memory of a process is seen to grow with them: they come before all other works."""
+
+PACED = CLIMB[1]
+PLAIN = _plain("plain-1", "plain call, 1 connection", 1)
+BUSY = _plain("plain-32", "plain call, 32 connections", 32)
+CROWD = _plain("plain-200", "plain call, 200 connections", 200)
+BURST = Work("burst", "stream of 100 tokens at once", "burst", 100, True, 8, "call", 0.15, 0.5)
+PROMPT = _plain(
+    "prompt",
+    "plain call with 60 messages of 40 KB, 32 connections",
+    32,
+    before=_conversation(59, 40_000),
+    only=OURS,
+)
+MODELS = _plain("models", "the list of models, 32 connections", 32, path="/v1/models", only=OURS)
+IMAGE = _plain(
+    "image",
+    "plain call with a picture of 1 MB, 4 connections",
+    4,
+    more={"model": VISION},
+    picture=1_000_000,
+    only=OURS,
+)
+
+CENTRAL = (PACED, PLAIN, BUSY, BURST)
+"""Those that the gateway is judged by against the minimal proxy."""
 
 CALL_TEXT = _alone("call-text", "a tool call's text, of a request without tools", "call", {})
 CALL = _alone("call", "a tool call", "call", {"tools": [_TOOL]})
@@ -128,6 +233,12 @@ JSON_TEXT = _alone("json-text", "a JSON text, of a request that asks for none", 
 JSON = _alone("json", "a JSON object", "json", {"response_format": {"type": "json_object"}})
 SHAPED = (CALL_TEXT, CALL, JSON_TEXT, JSON)
 """Texts that the gateway reads, each beside the same text that it only passes on."""
+
+WORKS = (*CLIMB, PLAIN, BUSY, CROWD, BURST, PROMPT, MODELS, *SHAPED)
+"""All of them, in the order of a round."""
+
+QUICK = (*CENTRAL, PROMPT, CALL_TEXT, CALL)
+"""Those that say the most in the least time."""
 
 
 def answer(kind: Kind, tokens: int) -> list[str]:
