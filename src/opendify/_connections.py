@@ -173,11 +173,11 @@ class Connection(asyncio.Protocol):
         self._came += len(data)
         if response.over:
             self._finish(response)
-        elif self._came > _UNTAKEN:
-            if response.parts and not self._paused:
+        elif self._came > _UNTAKEN and not self._paused:
+            if response.parts:
                 self._paused = True
                 self.transport.pause_reading()
-            elif not response.status:
+            else:
                 self.close(Broken("the head of its answer has no end"))
         response.wake()
 

@@ -292,17 +292,22 @@ async def test_silence_counts_from_the_last_byte(
         assert await got(transport, asked(server.url, silence=silence)) == b"1222"
 
 
-async def test_a_head_without_end_is_not_read_for_ever(transport: HttptoolsTransport) -> None:
+@pytest.mark.parametrize(
+    "chunked", [b"", b"transfer-encoding: chunked\r\n\r\n0\r\n"], ids=["head", "trailer"]
+)
+async def test_headers_without_end_are_not_read_for_ever(
+    transport: HttptoolsTransport, chunked: bytes
+) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + chunked)
         while True:
             writer.write(b"X-More: %b\r\n" % (b"private" * 1000))
             await writer.drain()
 
     async with serving(talk) as url:
         with pytest.raises(APIConnectionError, match="the head of its answer has no end"):
-            await transport.open(asked(url))
+            await got(transport, asked(url))
 
 
 async def test_an_answer_to_head_has_no_body(transport: HttptoolsTransport) -> None:
