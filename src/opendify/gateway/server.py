@@ -21,7 +21,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from opendify.gateway import logs
+from opendify.gateway import logs, steps
 from opendify.gateway.access import Access
 from opendify.gateway.app import Gateway
 from opendify.gateway.errors import OpenAIError
@@ -101,7 +101,14 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         backlog=2048,
     )
     server = _Server(config, gateway)
-    server.run(sockets=[listener])
+    if settings.slow_step_ms:
+        with (
+            steps.told(settings.slow_step_ms / 1000) as timed_loop,
+            asyncio.Runner(loop_factory=timed_loop) as runner,
+        ):
+            runner.run(server.serve([listener]))
+    else:
+        server.run(sockets=[listener])
     return 0 if server.started else 1
 
 

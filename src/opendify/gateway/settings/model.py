@@ -331,6 +331,16 @@ class Settings(BaseSettings):
         LogFormat,
         Setting("`auto` is `console` in a terminal and `json` elsewhere.", "auto, json or console", "Server"),
     ] = "auto"
+    slow_step_ms: Annotated[
+        float,
+        Field(ge=0, le=60_000),
+        Setting(
+            "Steps of the event loop that take longer than so many milliseconds are logged, and where they "
+            "were: they hold up everybody's tokens. For whoever looks for the cause; costs some CPU.",
+            "a number of milliseconds (0: none is)",
+            "Server",
+        ),
+    ] = 0.0
 
     max_body_mb: Annotated[
         float,
