@@ -1,5 +1,5 @@
 # Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
-.PHONY: help run test clients check docs bench bench-sdk endurance format setup
+.PHONY: help run test clients check docs bench bench-quick bench-check bench-sdk endurance format setup
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -43,8 +43,14 @@ docs: .venv/.dev ## Build the site of the documents and the reference into site/
 	$(BIN)/mkdocs build --strict
 	@echo "Open site/index.html; for the search, too: $(BIN)/mkdocs serve"
 
-bench: .venv/.dev ## Measure the gateway.
+bench: .venv/.bench ## Measure the gateway beside others: under ten minutes. ARGS=--page writes the figures into the documents.
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: .venv/.dev ## Measure what says the most: under two minutes.
+	$(BIN)/python -m benchmarks --quick $(ARGS)
+
+bench-check: .venv/.dev ## Is the gateway slower than what was committed? Fails past 20 percent.
+	$(BIN)/python -m benchmarks --check $(ARGS)
 
 bench-sdk: .venv/.dev ## Measure the SDK.
 	$(BIN)/python -m benchmarks.sdk $(ARGS)
@@ -67,6 +73,10 @@ setup: .venv/.dev ## Make .venv with all that development needs.
 .venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/.gateway
+
+.venv/.bench: .venv/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
 
 .venv/openai-1: tests/openai-1.txt .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r $<

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import uvloop
@@ -33,7 +34,7 @@ from benchmarks.processes import NotStarted, Process
 from benchmarks.work import CENTRAL, QUICK, WORKS, Work
 
 HERE = Path(__file__).parent
-RESULTS, RATIOS = HERE / "results.json", HERE / "ratios.json"
+RESULTS, RATIOS, PLOTS = HERE / "results.json", HERE / "ratios.json", HERE / "plots"
 TABLE_WIDTH = 140
 PAGE, IMAGES = peers.ROOT / "docs/performance.md", peers.ROOT / "docs/images"
 BEGIN, END = "<!-- figures: written by `python -m benchmarks --page` -->\n", "<!-- end of figures -->"
@@ -107,6 +108,9 @@ def main() -> int:
         console.print("The benchmark needs two cores: the peers have one, clients and upstream the other.")
         return 1
     plan = CHECK if arguments.check else QUICKLY if arguments.quick else FULL
+    if plan is FULL and find_spec("matplotlib") is None:
+        console.print("The plots need matplotlib, which `make bench` installs: the extra `bench`.")
+        return 1
     try:
         ran = run(console, plan, arguments.rounds or plan.rounds, cores)
     except (NotStarted, WrongAnswer) as error:
@@ -114,7 +118,18 @@ def main() -> int:
         return 1
     if arguments.check:
         return compare(console, ran)
-    publish(console, ran, page=arguments.page)
+    tables, remarks, found = publish(console, ran)
+    if plan is FULL:
+        # Here, for the other plans do without matplotlib.
+        from benchmarks import plots
+
+        images = IMAGES if arguments.page else PLOTS
+        images.mkdir(exist_ok=True)
+        drawn = plots.draw(images, ran.windows, found.results, ran.titles)
+        console.print(f"Plots: {images.relative_to(peers.ROOT)}/")
+        if arguments.page:
+            RATIOS.write_text(json.dumps(check.ratios(found.results.values()), indent=2) + "\n")
+            _write_page(report.page(tables, drawn, remarks, ran.machine))
     return 0
 
 
@@ -162,16 +177,16 @@ def _place(directory: Path, upstream: Process, cores: Sequence[int]) -> Place:
     return Place(directory, upstream.port, cores[-1])
 
 
-def publish(console: Console, ran: Run, *, page: bool) -> None:
-    """Print a run, write `RESULTS`, and the page if it is asked for."""
+def publish(console: Console, ran: Run) -> tuple[list[report.Lines], list[str], bars.Found]:
+    """Print a run, and write `RESULTS`. Returns the tables, the remarks, and what was found."""
     found = results(ran.windows, list(ran.titles))
     everything = bars.Found({result.figure.name: result for result in found}, ran.fresh)
     said = bars.verdicts(everything)
-    tables = (
+    tables = [
         report.lines(found, ran.titles),
         report.steps(ran.windows),
         (list(bars.HEADS), [verdict.cells() for verdict in said]),
-    )
+    ]
     for table in tables:
         console.print(report.printed(*table))
     remarks = report.remarks(ran.windows, said)
@@ -180,14 +195,7 @@ def publish(console: Console, ran: Run, *, page: bool) -> None:
     record = report.record(ran.windows, everything, said, ran.machine, ran.titles)
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
     console.print(f"All windows: {RESULTS.relative_to(peers.ROOT)}")
-    if page:
-        # Drawn by what only the target `bench` installs.
-        from benchmarks import plots
-
-        IMAGES.mkdir(exist_ok=True)
-        drawn = plots.draw(IMAGES, ran.windows, everything.results, ran.titles)
-        RATIOS.write_text(json.dumps(check.ratios(found), indent=2) + "\n")
-        _write_page([report.markdown(*table) for table in tables], drawn, remarks, ran.machine)
+    return tables, remarks, everything
 
 
 def compare(console: Console, ran: Run) -> int:
@@ -216,15 +224,13 @@ def _machine(nginx_version: str) -> dict[str, str]:
     } | {name: version(name) for name in ("uvicorn", "uvloop", "httptools", "aiohttp")}
 
 
-def _write_page(
-    tables: Sequence[str], plots: Sequence[Path], remarks: Sequence[str], machine: Mapping[str, str]
-) -> None:
+def _write_page(figures: str) -> None:
     text = PAGE.read_text()
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE.name} has no place for figures: {BEGIN.strip()} … {END}")
-    PAGE.write_text(f"{before}{begin}\n{report.page(tables, plots, remarks, machine)}\n\n{end}{after}")
+    PAGE.write_text(f"{before}{begin}\n{figures}\n\n{end}{after}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.figures import FLOOR, Result
@@ -47,7 +47,7 @@ class Change:
         )
 
 
-def ratios(results: Sequence[Result]) -> dict[str, float]:
+def ratios(results: Iterable[Result]) -> dict[str, float]:
     """What is committed of a run."""
     return {
         result.figure.name: round(result.ratios[FLOOR], 3)

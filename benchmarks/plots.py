@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks.figures import OURS, Result, growth, micros
 from benchmarks.measure import DIRECT, LONGEST_GAP_MS, Window
@@ -78,7 +79,6 @@ def draw(
             known,
             "CPU of a plain call",
             ("connections", "µs"),
-            log=True,
         ),
         "chunks": _lines(
             growth([w for w in shown if w.peer != DIRECT], CLIMB, micros),
@@ -91,7 +91,6 @@ def draw(
             known,
             "Longest gap between tokens that are due every 20 ms",
             ("streams at once", "ms"),
-            log=True,
             line=LONGEST_GAP_MS,
         ),
         "memory": _lines(
@@ -119,13 +118,20 @@ def _axes(title: str) -> tuple[Canvas, Axes]:
     return canvas, axes
 
 
+def _logarithmic(axes: Axes) -> None:
+    """The peers are up to a thousand times apart."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def _lines(
     lines: Lines,
     titles: Mapping[str, str],
     title: str,
     labels: tuple[str, str],
     *,
-    log: bool = False,
     line: float | None = None,
 ) -> Canvas | None:
     """Lines of the peers over a number of connections; None if there is nothing to show."""
@@ -145,11 +151,7 @@ def _lines(
             )
         if line is not None:
             axes.axhline(line, color=GREY, linestyle=":", linewidth=1)
-        if log:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
-        else:
-            axes.set_ylim(bottom=0)
+        _logarithmic(axes)
         axes.set_xticks(sorted({at for points in lines.values() for at, _ in points}))
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
@@ -179,8 +181,7 @@ def _cost(results: Mapping[str, Result], titles: Mapping[str, str]) -> Canvas | 
                 label=title,
             )
             axes.bar_label(bars, fmt="%.3g", fontsize=8, color=GREY, padding=1)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+        _logarithmic(axes)
         axes.set_xticks(range(len(groups)), [BARRED[name] for name in groups])
         axes.set_ylabel("times nginx")
         canvas.legend(loc="outside right upper")

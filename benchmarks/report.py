@@ -18,11 +18,14 @@ from benchmarks.work import CLIMB, WORKS
 FULL = 0.85
 """How busy load or upstream are, 0 to 1, when they and not the peer limit the calls a second."""
 
+Lines = tuple[list[str], list[list[str]]]
+"""A table's heads and lines."""
+
 COMPARED = (LIMIT, FLOOR, INCUMBENT)
 """Peers that OpenDify's figures are divided by."""
 
 
-def lines(found: Sequence[Result], peers: Mapping[str, str]) -> tuple[list[str], list[list[str]]]:
+def lines(found: Sequence[Result], peers: Mapping[str, str]) -> Lines:
     """The table's heads and lines: the figures, then OpenDify's divided by those of others.
 
     Args:
@@ -50,7 +53,7 @@ def _ratio(value: float) -> str:
     return f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
-def steps(windows: Sequence[Window], peer: str = OURS) -> tuple[list[str], list[list[str]]]:
+def steps(windows: Sequence[Window], peer: str = OURS) -> Lines:
     """How a peer's figures grow with the streams: heads and lines."""
     of_peer = [window for window in windows if window.peer == peer]
     first = [window for window in of_peer if window.round == 0]
@@ -86,17 +89,17 @@ def markdown(heads: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def page(
-    tables: Sequence[str], plots: Sequence[Path], said: Sequence[str], machine: Mapping[str, str]
+    tables: Sequence[Lines], plots: Sequence[Path], said: Sequence[str], machine: Mapping[str, str]
 ) -> str:
     """The part of the page that a run writes.
 
     Args:
-        tables: Figures, steps and bars, in Markdown.
+        tables: Figures, steps and bars.
         plots: Files, beside the page in ``images/``.
         said: From `remarks`.
         machine: What it ran on, by name.
     """
-    figures, of_steps, of_bars = tables
+    figures, of_steps, of_bars = (markdown(*table) for table in tables)
     named = ", ".join(f"{name} {value}" for name, value in machine.items())
     shown = [f"![{path.stem.removeprefix('bench-')}](images/{path.name})" for path in plots]
     return "\n\n".join(
