@@ -1,5 +1,6 @@
 """A run that waits for a person is gone on with, before a Dify that does what a test tells it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -53,7 +54,10 @@ async def run_before(*answers: Answer) -> AsyncIterator[tuple[Run, WireServer]]:
         async with AsyncDify("app-key", base_url=f"{server.url}/v1", max_retries=0) as client:
             app = SimpleNamespace(base_url=server.url, agent_steps=True, workflow_nodes=False)
             model = SimpleNamespace(mode="workflow", id="Review", client=client, app=app)
-            run = Run(cast("Model", model), "ada", Reply(send, "1"))  # cast: what a run needs of a model
+            call = asyncio.current_task()
+            assert call is not None
+            reply = Reply({}, send, call, "1")
+            run = Run(cast("Model", model), "ada", reply)  # cast: what a run needs of a model
             try:
                 yield run, server
             finally:

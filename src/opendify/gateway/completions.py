@@ -145,6 +145,7 @@ class Completions:
         except ClientGone:
             reply.gone = True
         except asyncio.CancelledError:
+            reply.heard()  # nothing more is expected of the client
             if not reply.gone:
                 await _refuse(_too_late() if reply.late else _SHUTTING_DOWN, reply, record)
             call.uncancel()  # it was cancelled to come to its end, and has
