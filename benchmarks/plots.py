@@ -73,34 +73,34 @@ def draw(
     known = {**titles, DIRECT: "direct"}
     first = [window for window in shown if window.round == 0 and window.peer != DIRECT]
     drawn = {
-        "cost": _cost(results, titles),
-        "calls": _lines(
+        "bench-cost": _cost(results, titles),
+        "bench-calls": _lines(
             growth([w for w in shown if w.peer != DIRECT], (PLAIN, BUSY, CROWD), micros),
             known,
             "CPU of a plain call",
             ("connections", "µs"),
         ),
-        "chunks": _lines(
+        "bench-chunks": _lines(
             growth([w for w in shown if w.peer != DIRECT], CLIMB, micros),
             known,
             "CPU of a chunk, 50 a second and stream",
             ("streams at once", "µs"),
         ),
-        "gaps": _lines(
+        "bench-gaps": _lines(
             growth(shown, CLIMB, lambda window, _: window.gap_ms[2]),
             known,
             "Longest gap between tokens that are due every 20 ms",
             ("streams at once", "ms"),
             line=LONGEST_GAP_MS,
         ),
-        "memory": _lines(
+        "bench-memory": _lines(
             growth(first, CLIMB, lambda window, _: window.memory / 1e6),
             known,
             "Memory with streams open",
             ("streams at once", "MB"),
         ),
     }
-    return [_write(directory / f"bench-{name}.svg", canvas) for name, canvas in drawn.items() if canvas]
+    return [_write(directory / f"{name}.svg", canvas) for name, canvas in drawn.items() if canvas]
 
 
 def _write(path: Path, canvas: Canvas) -> Path:

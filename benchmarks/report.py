@@ -25,6 +25,16 @@ COMPARED = (LIMIT, FLOOR, INCUMBENT)
 """Peers that OpenDify's figures are divided by."""
 
 
+PLOTS = {
+    "bench-cost": "CPU of a plain call, a burst and a paced chunk at each peer, by nginx's",
+    "bench-calls": "CPU of a plain call at each peer, over the connections",
+    "bench-chunks": "CPU of a chunk at each peer, over the streams at once",
+    "bench-gaps": "Longest gap between two tokens at each peer, over the streams at once",
+    "bench-memory": "Memory of each peer, over the streams at once",
+}
+"""What is said of a plot to who does not see it, by the name of the file."""
+
+
 def lines(found: Sequence[Result], peers: Mapping[str, str]) -> Lines:
     """The table's heads and lines: the figures, then OpenDify's divided by those of others.
 
@@ -101,7 +111,7 @@ def page(
     """
     figures, of_steps, of_bars = (markdown(*table) for table in tables)
     named = ", ".join(f"{name} {value}" for name, value in machine.items())
-    shown = [f"![{path.stem.removeprefix('bench-')}](images/{path.name})" for path in plots]
+    shown = [f"![{PLOTS[path.stem]}](images/{path.name})" for path in plots]
     return "\n\n".join(
         (
             f"Measured on: {named}.",

@@ -11,7 +11,7 @@ from benchmarks.figures import results
 from benchmarks.work import BURST, BUSY, CLIMB, CROWD, PLAIN
 from test_bench_figures import window
 
-from benchmarks import plots
+from benchmarks import plots, report
 
 TITLES = {"nginx": "nginx", "minimal": "minimal", "opendify": "OpenDify"}
 
@@ -32,7 +32,7 @@ def test_the_same_run_draws_the_same_bytes(tmp_path: Path) -> None:
 
 def test_plots_are_small_svg_with_text_and_without_a_ground(tmp_path: Path) -> None:
     files = drawn(tmp_path)
-    assert set(files) == {f"bench-{name}.svg" for name in ("cost", "calls", "chunks", "gaps", "memory")}
+    assert set(files) == {f"{name}.svg" for name in report.PLOTS}
     for name, data in files.items():
         root = ElementTree.fromstring(data)
         texts = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
