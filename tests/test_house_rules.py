@@ -19,7 +19,7 @@ UPPER_ROOMS = ("gateway", "simulator", "cli")  # all else in src/opendify is the
 
 # What reaches outside of the process, and the rooms that may use it: paths under src/opendify, a folder with
 # all that is in it.
-TRANSPORTS = ("_async/_httpx.py", "_sync/_httpx.py")
+TRANSPORTS = ("_async/_httpx.py", "_sync/_httpx.py", "_connections.py")
 IO_MODULES = {
     "aiohttp": ("simulator",),
     "http.client": (),

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import cast
 from urllib.parse import urlsplit
+
+from aiohappyeyeballs import (
+    start_connection,  # pyright: ignore[reportUnknownVariableType] its addresses are bare tuples
+)
 
 from ._async._transport import AsyncRequest, AsyncResponse
 from ._errors import APIConnectionError, broken, no_connection, no_connection_in_time, silence
 from ._http1 import Answer, Broken, Inflater, head_of
 
 __all__ = ["Connection", "Inflated", "Response", "Server"]
+
+
+NAME_SECONDS = 10.0
+"""How long the addresses of a name are known. Most connections are new ones: they idle for seconds only."""
+
+_HEAD_START = 0.25
+"""Seconds that an address has for itself, before the next one is tried beside it (RFC 8305)."""
+
+
+_Address = tuple[int, int, int, str, tuple[str | int | bytes, ...]]
+"""As `getaddrinfo` gives it."""
 
 
 class Server:
@@ -29,6 +45,8 @@ class Server:
         self._idle_seconds = idle_seconds
         self._idle: list[Connection] = []  # that which was used last stands last
         self._sweeper: asyncio.TimerHandle | None = None
+        self._addresses: Sequence[_Address] = ()
+        self._looked_up = 0.0
         self.connections: set[Connection] = set()
 
     def idle_connection(self) -> Connection | None:
@@ -65,13 +83,7 @@ class Server:
         deadline = asyncio.timeout(seconds)
         try:
             async with deadline:
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self, loop),
-                    self._host,
-                    self._port,
-                    ssl=self._context,
-                    server_hostname=self._host if self._context else None,
-                )
+                connection = await self._reach(loop)
         except (OSError, UnicodeError) as error:  # the latter where a name can be nobody's
             if deadline.expired():
                 failure: APIConnectionError = no_connection_in_time(request.address, seconds, error)
@@ -79,7 +91,31 @@ class Server:
                 failure = no_connection(request.address, _said(error), error)
         else:
             return connection
+        self._addresses = ()  # they may be others by now
         raise failure
+
+    async def _reach(self, loop: asyncio.AbstractEventLoop) -> Connection:
+        """A connection to the first of the server's addresses that can be reached."""
+        connected = await start_connection(
+            await self._look_up(loop), happy_eyeballs_delay=_HEAD_START, interleave=1, loop=loop
+        )
+        name = self._host if self._context else None
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(self, loop), sock=connected, ssl=self._context, server_hostname=name
+            )
+        except BaseException:
+            connected.close()
+            raise
+        return connection
+
+    async def _look_up(self, loop: asyncio.AbstractEventLoop) -> Sequence[_Address]:
+        if not self._addresses or loop.time() - self._looked_up >= NAME_SECONDS:
+            self._addresses = await loop.getaddrinfo(
+                self._host, self._port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+            )
+            self._looked_up = loop.time()
+        return self._addresses
 
     def close(self) -> None:
         """Close all connections, whoever uses them."""

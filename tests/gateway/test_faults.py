@@ -23,6 +23,7 @@ from openai import APIError, APIStatusError, OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
 from faulty_dify import KEYS, NAMES, FaultyDify
+from opendify import _connections
 from opendify.gateway.app import Gateway as Application
 from opendify.gateway.server import protocol
 from opendify.gateway.settings import Settings
@@ -494,6 +495,7 @@ async def test_a_name_that_is_no_longer_known_is_503(
         return resolve(host, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(_connections, "NAME_SECONDS", 0)
     settings = Settings(
         dify_api_base=dify.base_url.replace("127.0.0.1", "dify.test"),
         dify_api_keys=(KEYS["chat"],),

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,13 @@ async def got(transport: HttptoolsTransport, request: AsyncRequest) -> bytes:
         return await response.read()
     finally:
         await response.aclose()
+
+
+async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> None:
+    """Answer one request with that, and close the connection."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body))
+    await writer.drain()
 
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -189,6 +197,56 @@ async def test_ipv6_has_its_brackets_in_the_name_of_the_host_alone(transport: Ht
     async with await asyncio.start_server(talk, sock=listener):
         assert await got(transport, asked(f"http://[::1]:{port}/a")) == b""
     assert b"\r\nhost: [::1]:%d\r\n" % port in said[0]
+
+
+class Names:
+    """Looks up the addresses of one name, and counts how often it was asked."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.asked = 0
+        self._look_up = asyncio.get_running_loop().getaddrinfo
+
+    async def getaddrinfo(self, host: str, port: int, **more: Any) -> object:
+        if host != "dify.test":
+            return await self._look_up(host, port, **more)
+        self.asked += 1
+        return [
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (address, port),
+            )
+            for address in self.addresses
+        ]
+
+
+async def test_where_one_address_of_a_name_can_not_be_reached_another_one_is_taken(
+    transport: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(lambda reader, writer: say(reader, writer, b"Hello")) as url:
+        names = Names("::1", "127.0.0.2", "127.0.0.1")
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)
+        named = url.replace("127.0.0.1", "dify.test")
+        assert await got(transport, asked(named)) == b"Hello"
+
+
+async def test_a_name_is_looked_up_once_in_a_while_and_again_when_nothing_answers(
+    transport: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Names("127.0.0.1")
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)
+    async with serving(lambda reader, writer: say(reader, writer, b"Hello")) as url:
+        named = url.replace("127.0.0.1", "dify.test")
+        for _ in range(3):
+            assert await got(transport, asked(named)) == b"Hello"
+    assert names.asked == 1
+    for _ in range(2):
+        with pytest.raises(APIConnectionError):
+            await got(transport, asked(named))
+    assert names.asked == 2
 
 
 @pytest.mark.parametrize(
