@@ -15,6 +15,8 @@ OPENAI_1_TESTS := $(addprefix tests/gateway/test_,$(addsuffix .py,chat_completio
 # Client programs, each with its environment. Those that take seconds to install run with the other tests.
 CLIENTS := openai_agents pydantic_ai langchain llama_index
 LIGHT_CLIENTS := openai_agents pydantic_ai
+# What the benchmark sets beside the gateway, each in an environment of its own.
+PEERS := fastapi litellm
 NODE_CLIENT := tests/clients/vercel_ai/node_modules/.package-lock.json
 
 help: ## Show this.
@@ -43,7 +45,7 @@ docs: .venv/.dev ## Build the site of the documents and the reference into site/
 	$(BIN)/mkdocs build --strict
 	@echo "Open site/index.html; for the search, too: $(BIN)/mkdocs serve"
 
-bench: .venv/.bench ## Measure the gateway beside others: under ten minutes. ARGS=--page writes the figures into the documents.
+bench: .venv/.bench $(PEERS:%=.venv/peers/%/installed) ## Measure the gateway beside others: under ten minutes. ARGS=--page writes the figures into the documents.
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-quick: .venv/.dev ## Measure what says the most: under two minutes.
@@ -80,6 +82,11 @@ setup: .venv/.dev ## Make .venv with all that development needs.
 
 .venv/openai-1: tests/openai-1.txt .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r $<
+	@touch $@
+
+.venv/peers/%/installed: benchmarks/requirements/%.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear --without-pip $(@D)
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 .venv/clients/%/installed: tests/clients/%/requirements.txt | $(BIN)/python

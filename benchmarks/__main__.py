@@ -163,6 +163,9 @@ def run(console: Console, plan: Plan, count: int, cores: Sequence[int]) -> Run:
 def _peers(console: Console, plan: Plan) -> tuple[list[Peer], str]:
     """Those of a plan that this machine has, and the version of nginx."""
     measured = [peer for peer in peers.PEERS if not plan.peers or peer.name in plan.peers]
+    for peer in filter(peers.missing, measured):
+        console.print(f"{peer.title} is left out: `make bench` installs it.", style="yellow")
+    measured = [peer for peer in measured if not peers.missing(peer)]
     if all(peer.name != LIMIT for peer in measured):
         return measured, "not asked"
     try:

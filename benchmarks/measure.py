@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.dialects import Dialect
-from benchmarks.load import Load, WrongAnswer
+from benchmarks.load import Load, Tally, WrongAnswer
 from benchmarks.processes import Process, busy, cpu_of
-from benchmarks.work import PACE, Work
+from benchmarks.work import BURST, PACE, PLAIN, Work
 
 LONGEST_GAP_MS = 200.0
 """Between two tokens of a paced stream, for a peer that holds it."""
@@ -20,9 +20,8 @@ IN_TIME = 0.97
 """Share of the tokens due in a window that come in it, at a peer that holds its streams."""
 
 FEWEST_CALLS = 8
-"""A window of calls goes on until so many have ended."""
-
-LONGEST_WINDOW = 5.0
+LONGEST_WAIT = 15.0
+"""Seconds in which as many calls as there are connections end, before a window and again in it."""
 
 DIRECT = "direct"
 """The name under which the upstream itself is asked: what latency is added to."""
@@ -117,13 +116,9 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
     try:
         async with Load(subject.process.port, subject.dialect, work) as load:
             tally = load.tally
-            await asyncio.sleep(work.warm)
+            await _pass(work.warm, work, tally)
             before, reads = read(), len(tally.gaps)
-            await asyncio.sleep(work.seconds)
-            while work.unit == "call" and tally.calls - before[5] < FEWEST_CALLS:
-                if read()[0] - before[0] > LONGEST_WINDOW:
-                    raise WrongAnswer(f"fewer than {FEWEST_CALLS} calls ended in {LONGEST_WINDOW:g} s")
-                await asyncio.sleep(0.05)
+            await _pass(work.seconds, work, tally)
             after = read()
             memory = subject.process.memory()
     except (WrongAnswer, ConnectionError) as error:
@@ -162,6 +157,21 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
     )
 
 
+async def _pass(seconds: float, work: Work, tally: Tally) -> None:
+    """Let some seconds pass, and as many as it takes until each connection of calls has had an answer, about.
+
+    A slow peer answers all connections at nearly the same moment: a shorter window would hold much of its
+    work and few of its answers.
+    """
+    end = tally.calls + max(work.connections, FEWEST_CALLS)
+    await asyncio.sleep(seconds)
+    deadline = asyncio.get_running_loop().time() + LONGEST_WAIT
+    while work.unit == "call" and tally.calls < end:
+        if asyncio.get_running_loop().time() > deadline:
+            raise WrongAnswer(f"{end - tally.calls} of the calls had no answer within {LONGEST_WAIT:g} s")
+        await asyncio.sleep(0.02)
+
+
 async def settled(process: Process) -> None:
     """Wait, five seconds at most, until a process has done what clients that left had asked for."""
     for _ in range(50):
@@ -179,13 +189,18 @@ async def rounds(
     tell: Callable[[str], None],
 ) -> list[Window]:
     """All works at all peers, over and over. Each round begins with another peer, so that what else
-    the machine does falls on all of them. A peer that does not hold a step of a climb is spared the next ones
-    of the round.
+    the machine does falls on all of them. Before the first, each does a little that is not counted: some load
+    much of themselves only when they are first asked. A peer that does not hold a step of a climb is spared
+    the next ones of the round.
 
     Args:
         tell: Is told what comes next.
     """
     windows: list[Window] = []
+    for subject in subjects:
+        for work in (PLAIN, BURST):
+            tell(f"warm up: {subject.name}")
+            await window(0, subject, work, upstream)
     for number in range(count):
         turn = number % len(subjects)
         fallen: set[str] = set()

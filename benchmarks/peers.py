@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import nginx
 from benchmarks.dialects import DIFY, OPENAI, Dialect
 from benchmarks.processes import Process, free_port, running
-from benchmarks.work import CLIENT_KEY, KEY
+from benchmarks.work import APPS, CLIENT_KEY, CROWD, KEY, MODEL, WORKS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,6 +43,8 @@ class Peer:
         dialect: What it is asked in.
         start: Runs it.
         skips: Names of works that it is not asked for.
+        environment: It runs in ``.venv/peers/NAME``, which `make bench` makes of
+            ``benchmarks/requirements/NAME.txt``.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Peer:
     dialect: Dialect
     start: Callable[[Place], AbstractContextManager[Process]]
     skips: frozenset[str] = frozenset()
+    environment: bool = False
 
 
 def upstream(directory: Path, core: int) -> AbstractContextManager[Process]:
@@ -90,18 +94,77 @@ def _minimal(place: Place) -> AbstractContextManager[Process]:
     )
 
 
-def _gateway(place: Place) -> AbstractContextManager[Process]:
+def _fastapi(place: Place) -> AbstractContextManager[Process]:
+    port = free_port()
+    return running(
+        [
+            python_of("fastapi"),
+            "-m",
+            "benchmarks.fastapi_proxy",
+            f"http://127.0.0.1:{place.upstream}/v1",
+            str(port),
+        ],
+        port=port,
+        core=place.core,
+        ready="/ready",
+        directory=ROOT,
+        log=place.directory / "fastapi.log",
+    )
+
+
+def _litellm(place: Place) -> AbstractContextManager[Process]:
+    """Its proxy with a key, as its documents start it.
+
+    It knows no Dify: the upstream speaks OpenAI's form to it, and it has less to translate than the others.
+    """
+    port = free_port()
+    configuration = place.directory / "litellm.yaml"
+    configuration.write_text(f"""\
+model_list:
+  - model_name: {MODEL}
+    litellm_params:
+      model: openai/{MODEL}
+      api_base: http://127.0.0.1:{place.upstream}/v1
+      api_key: {KEY}
+general_settings:
+  master_key: {CLIENT_KEY}
+""")
+    command = [str(Path(python_of("litellm")).with_name("litellm")), "--config", str(configuration)]
+    return running(
+        [*command, "--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"],
+        port=port,
+        core=place.core,
+        ready="/health/readiness",
+        directory=place.directory,
+        log=place.directory / "litellm.log",
+        # Prices of models come with the package; the newest are not fetched.
+        environment={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    )
+
+
+def python_of(peer: str) -> str:
+    """The Python of a peer that has an environment of its own."""
+    return str(ROOT / ".venv/peers" / peer / "bin/python")
+
+
+def missing(peer: Peer) -> bool:
+    """Whether a peer needs an environment that is not there."""
+    return peer.environment and not Path(python_of(peer.name)).exists()
+
+
+def _gateway(place: Place, *, workers: int = 1) -> AbstractContextManager[Process]:
     """As users start it, with everything on: client key, catalogue, memory in SQLite, request log, pacing."""
     port = free_port()
     settings = {
         "DIFY_API_BASE": f"http://127.0.0.1:{place.upstream}/v1",
-        "DIFY_API_KEYS": KEY,
+        "DIFY_API_KEYS": ",".join(APPS),
         "VALID_API_KEYS": CLIENT_KEY,
         "CONVERSATION_MEMORY_MODE": "auto",
         "STREAM_PACING": "auto",
         "STORE_URL": f"sqlite:///{place.directory / 'opendify.sqlite3'}",
         "SERVER_PORT": str(port),
         "LOG_FORMAT": "json",
+        "WORKERS": str(workers),
     }
     return running(
         [str(Path(sys.executable).with_name("opendify")), "serve"],
@@ -117,5 +180,15 @@ def _gateway(place: Place) -> AbstractContextManager[Process]:
 PEERS = (
     Peer("nginx", "nginx", DIFY, _nginx),
     Peer("minimal", "minimal", OPENAI, _minimal),
+    Peer("fastapi", "FastAPI", OPENAI, _fastapi, environment=True),
+    Peer("litellm", "LiteLLM", OPENAI, _litellm, environment=True, skips=frozenset({CROWD.name})),
     Peer("opendify", "OpenDify", OPENAI, _gateway),
+    # Only for how much two workers do more than one: all else is as at one.
+    Peer(
+        "opendify-2",
+        "OpenDify, 2 workers",
+        OPENAI,
+        partial(_gateway, workers=2),
+        skips=frozenset(work.name for work in WORKS if work is not CROWD),
+    ),
 )

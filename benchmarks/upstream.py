@@ -4,6 +4,9 @@ Events, their order, headers and framing (one event an HTTP chunk) are those of 
 what it wants: ``[[burst:100]]`` is an answer of 100 tokens at once, ``[[paced:100]]`` one of `PACE` a second,
 ``[[call:100]]`` and ``[[json:100]]`` are a tool call and a JSON object at once.
 
+Who asks for ``/v1/chat/completions`` gets the same tokens in OpenAI's form, as fast and framed
+alike: for peers that know no Dify.
+
 Run: ``python -m benchmarks.upstream PORT``
 """
 
@@ -20,7 +23,7 @@ from typing import cast
 
 import uvloop
 
-from benchmarks.work import MODEL, PACE, Kind, answer
+from benchmarks.work import APPS, PACE, VISION, Kind, answer
 
 VARIANTS = 256
 """Conversations that a burst may belong to, in turn."""
@@ -34,12 +37,13 @@ _HEAD = (
 _STREAM_HEAD = _HEAD + b"Transfer-Encoding: chunked\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
 _END_OF_BODY = b"0\r\n\r\n"
 
+_KEY = re.compile(rb"\r\nauthorization: *bearer +([^\r]+)", re.IGNORECASE)
+_STREAMED = re.compile(rb'"stream": ?true')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _DIRECTIVE = re.compile(rb"\[\[(burst|paced|call|json):(\d+)\]\]")
 _CREATED = int(time.time())
 
 _INFO: dict[str, object] = {
-    "name": MODEL,
     "description": "",
     "tags": [],
     "mode": "chat",
@@ -57,10 +61,6 @@ _PARAMETERS: dict[str, object] = {
     "more_like_this": _OFF,
     "user_input_form": [],
     "sensitive_word_avoidance": {"enabled": False, "type": "", "configs": []},
-    "file_upload": {
-        "enabled": False,
-        "image": {"enabled": False, "number_limits": 3, "transfer_methods": ["local_file", "remote_url"]},
-    },
     "system_parameters": {
         "image_file_size_limit": 10,
         "video_file_size_limit": 100,
@@ -69,6 +69,11 @@ _PARAMETERS: dict[str, object] = {
         "workflow_file_upload_limit": 10,
     },
 }
+
+
+def _files(*, images: bool) -> dict[str, object]:
+    image = {"enabled": images, "number_limits": 3, "transfer_methods": ["local_file", "remote_url"]}
+    return {"enabled": images, "image": image, "allowed_file_types": ["image"] if images else []}
 
 
 class Turn:
@@ -110,6 +115,35 @@ class Turn:
         )
 
 
+class Completion:
+    """A turn in OpenAI's form."""
+
+    def __init__(self, number: int) -> None:
+        self._head = f'"id":"chatcmpl-{number:08x}","created":{_CREATED},"model":"benchmark"'
+
+    def _choice(self, delta: dict[str, str], reason: str | None = None) -> bytes:
+        choice = _compact({"index": 0, "delta": delta, "finish_reason": reason})
+        return _chunk(f'{{{self._head},"object":"chat.completion.chunk","choices":[{choice}]}}')
+
+    def token(self, text: str) -> bytes:
+        return self._choice({"role": "assistant", "content": text})
+
+    def end(self, tokens: int) -> bytes:
+        return self._choice({}, "stop") + _chunk("[DONE]", _END_OF_BODY)
+
+    def whole(self, words: list[str]) -> bytes:
+        message = {"role": "assistant", "content": "".join(words)}
+        choice = _compact({"index": 0, "message": message, "finish_reason": "stop"})
+        usage = {
+            "prompt_tokens": 14,
+            "completion_tokens": len(words),
+            "total_tokens": 14 + len(words),
+        }
+        return _json(
+            f'{{{self._head},"object":"chat.completion","choices":[{choice}],"usage":{_compact(usage)}}}'
+        )
+
+
 class Upstream(asyncio.Protocol):
     """One connection."""
 
@@ -142,22 +176,30 @@ class Upstream(asyncio.Protocol):
     def _answer(self, request: bytes) -> None:
         line = request[: request.index(b" HTTP/1.1\r\n")]
         if line == b"POST /v1/chat-messages":
-            self._chat(request)
+            self._chat(request, Turn)
+        elif line == b"POST /v1/chat/completions":
+            self._chat(request, Completion, whole=not _STREAMED.search(request))
+        elif line == b"POST /v1/files/upload":
+            self._transport.write(_uploaded(next(self._turns)))
         else:
-            self._transport.write(_ready(line.partition(b"?")[0]))
+            key = _KEY.search(request)
+            name = APPS.get(key[1].decode()) if key else None
+            self._transport.write(_ready(line.partition(b"?")[0], name))
 
-    def _chat(self, request: bytes) -> None:
+    def _chat(self, request: bytes, form: type[Turn | Completion], *, whole: bool = False) -> None:
         directive = _DIRECTIVE.search(request)
         assert directive is not None, "every work has a directive in its prompt"
         kind, tokens = cast("Kind", directive[1].decode()), int(directive[2])
         number = next(self._turns)
-        if kind == "paced":
+        if whole:
+            self._transport.write(_whole(kind, number % VARIANTS, tokens))
+        elif kind == "paced":
             self._transport.write(_STREAM_HEAD)
-            self._pace(Turn(number), answer(kind, tokens), self._loop.time(), 0)
+            self._pace(form(number), answer(kind, tokens), self._loop.time(), 0)
         else:
-            self._transport.write(_burst(kind, number % VARIANTS, tokens))
+            self._transport.write(_burst(form, kind, number % VARIANTS, tokens))
 
-    def _pace(self, turn: Turn, words: list[str], began: float, sent: int) -> None:
+    def _pace(self, turn: Turn | Completion, words: list[str], began: float, sent: int) -> None:
         """Send a token, and the next when it is due by the clock of the whole stream."""
         if sent == len(words):
             self._transport.write(turn.end(sent))
@@ -168,17 +210,45 @@ class Upstream(asyncio.Protocol):
 
 
 @cache
-def _burst(kind: Kind, number: int, tokens: int) -> bytes:
-    turn = Turn(number)
+def _burst(form: type[Turn | Completion], kind: Kind, number: int, tokens: int) -> bytes:
+    turn = form(number)
     return b"".join([_STREAM_HEAD, *map(turn.token, answer(kind, tokens)), turn.end(tokens)])
 
 
 @cache
-def _ready(line: bytes) -> bytes:
+def _whole(kind: Kind, number: int, tokens: int) -> bytes:
+    return Completion(number).whole(answer(kind, tokens))
+
+
+@cache
+def _ready(line: bytes, name: str | None) -> bytes:
     """What is answered to anything but a question: the app's description, or that it was stopped."""
-    known = {b"GET /v1/info": _INFO, b"GET /v1/parameters": _PARAMETERS}
-    body = _compact(known.get(line, {"result": "success"})).encode()
-    return _HEAD + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    known = {
+        b"GET /v1/info": {"name": name or "nobody", **_INFO},
+        b"GET /v1/parameters": {**_PARAMETERS, "file_upload": _files(images=name == VISION)},
+    }
+    return _json(_compact(known.get(line, {"result": "success"})))
+
+
+def _uploaded(number: int) -> bytes:
+    """A file that Dify took: nothing is kept of it."""
+    file = {
+        "id": f"{number:08x}-0000-4000-8000-000000000004",
+        "name": "picture.png",
+        "size": 1_000_000,
+        "extension": "png",
+        "mime_type": "image/png",
+        "created_by": "00000000-0000-4000-8000-000000000005",
+        "created_at": _CREATED,
+        "preview_url": None,
+    }
+    return _json(_compact(file), b"HTTP/1.1 201 CREATED")
+
+
+def _json(body: str, status: bytes = b"HTTP/1.1 200 OK") -> bytes:
+    data = body.encode()
+    head = _HEAD.replace(b"HTTP/1.1 200 OK", status)
+    return head + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(data), data)
 
 
 def _chunk(event: str, after: bytes = b"") -> bytes:

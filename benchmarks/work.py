@@ -21,7 +21,14 @@ MODEL = "Benchmark"
 VISION = "Benchmark Vision"
 """The app that takes pictures."""
 
-CLIENT_KEY = "sk-benchmark"
+APPS: Mapping[str, str] = {
+    KEY: MODEL,
+    "app-benchmark-vision": VISION,
+    **{f"app-benchmark-{number}": f"{MODEL} {number}" for number in range(3, 51)},
+}
+"""All apps of the upstream: key -> name. Fifty, for a catalogue as large as a company's."""
+
+CLIENT_KEY = "sk-benchmark-6d0c3f7a9b1e4852"
 """What clients of the gateway send."""
 
 PACE = 50
@@ -234,7 +241,7 @@ JSON = _alone("json", "a JSON object", "json", {"response_format": {"type": "jso
 SHAPED = (CALL_TEXT, CALL, JSON_TEXT, JSON)
 """Texts that the gateway reads, each beside the same text that it only passes on."""
 
-WORKS = (*CLIMB, PLAIN, BUSY, CROWD, BURST, PROMPT, MODELS, *SHAPED)
+WORKS = (*CLIMB, PLAIN, BUSY, CROWD, BURST, PROMPT, MODELS, IMAGE, *SHAPED)
 """All of them, in the order of a round."""
 
 QUICK = (*CENTRAL, PROMPT, CALL_TEXT, CALL)
