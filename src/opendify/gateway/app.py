@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from opendify.gateway import answer
 from opendify.gateway.access import ANONYMOUS, Access, Client, stranger
 from opendify.gateway.admission import Admission
 from opendify.gateway.catalog import Catalog
@@ -131,6 +132,7 @@ class Gateway:
                 max_body=round(settings.max_body_mb * 1024 * 1024),
             )
             await catalog.start()
+            answer.prepare({model.mode for model in catalog.models(ANONYMOUS)})
             log.info(
                 "ready" if catalog.ready else "waiting for Dify",
                 models=[model.id for model in catalog.models(ANONYMOUS)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.calls import Calls
@@ -50,6 +50,11 @@ class Channel:
     def cut(self) -> bool:
         """Nothing that Dify still says is passed on: a stop string came, or all calls that are wanted."""
         return self._stop.hit or (self._expected is not None and self._expected.over)
+
+    @property
+    def reads(self) -> bool:
+        """Text is read for what the request wants beyond it, not only passed on."""
+        return self._expected is not None
 
     @property
     def text(self) -> str:
@@ -240,3 +245,14 @@ def _joined(deltas: Sequence[Delta]) -> Sequence[Delta]:
         (kind, "".join(text for _, text in together))
         for kind, together in itertools.groupby(deltas, key=operator.itemgetter(0))
     ]
+
+
+def portions(deltas: Sequence[Delta], longest: int) -> Iterator[Sequence[Delta]]:
+    """The same text, neighbours of one kind as one, in portions of at most so many characters.
+
+    >>> list(portions([("content", "ab"), ("content", "c"), ("reasoning", "d")], 2))
+    [[('content', 'ab')], [('content', 'c')], [('reasoning', 'd')]]
+    """
+    for kind, text in _joined(deltas):
+        for at in range(0, len(text), longest):
+            yield [(kind, text[at : at + longest])]

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from opendify.gateway.answer import Answer
+from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.asking import Asking
-from opendify.gateway.channel import Channel
+from opendify.gateway.channel import Channel, portions
 from opendify.gateway.expected import Expected
 from opendify.gateway.faults import refusal
 from opendify.gateway.reply import Reply
 from opendify.gateway.run import Run
 from opendify.gateway.translate import DifyCall, corrected
+
+LONG_READ = 700
+"""Characters from which on a text that is read for calls or JSON is read in portions."""
+
+PORTION = 250
+"""Characters of a portion: 2 ms of a text that was made to be hard to read, 0.2 of others."""
+
+TURN_SECONDS = 0.002
+"""How long portions are read until others have their turn."""
 
 log = structlog.stdlib.get_logger("opendify")
 
@@ -111,9 +122,12 @@ class Choice:
             if reply.streaming and answer.heard and not channel.opened:
                 channel.open(head.id, head.since(answer), head.model)
             now = time.monotonic()
-            out = (
-                channel.due(now) if deltas is None else channel.feed(deltas, None if answer.complete else now)
-            )
+            if deltas is None:
+                out = channel.due(now)
+            elif channel.reads and sum([len(text) for _, text in deltas]) > LONG_READ:
+                out = await self._read_long(deltas)
+            else:
+                out = channel.feed(deltas, None if answer.complete else now)
             if answer.failure:
                 out += channel.flush()
             await self.write(out)
@@ -122,6 +136,22 @@ class Choice:
         await self.write(channel.end())
         if channel.cut:
             await run.cut()
+
+    async def _read_long(self, deltas: Sequence[Delta]) -> bytes:
+        """Read a long text that came at once, and let others have their turns in between."""
+        channel, answer = self.channel, self.answer
+        out = b""
+        began = time.perf_counter()
+        for portion in portions(deltas, PORTION):
+            if time.perf_counter() - began > TURN_SECONDS:
+                await self.write(out)
+                out = b""
+                await asyncio.sleep(0)
+                began = time.perf_counter()
+            out += channel.feed(portion, None if answer.complete else time.monotonic())
+            if channel.cut:
+                break
+        return out
 
 
 def _channel(index: int, asking: Asking) -> Channel:

@@ -44,6 +44,7 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
         results: What came of the calls that the last assistant's turn asked for; usually nothing.
         question: The last user turn. None where results are all that is new.
         places: Where in the request's ``messages`` the new turns stand: those of `results`, then `question`.
+        large: There is much to read in it: whoever reads all of it does so in a thread.
     """
 
     system: str
@@ -51,6 +52,7 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
     question: Message | None
     results: Sequence[Message] = ()
     places: Sequence[int] = ()
+    large: bool = False
 
     @property
     def new(self) -> Sequence[Message]:
@@ -101,11 +103,15 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
         return replace(self, history=turns[start:])
 
 
-def read(messages: Sequence[Message]) -> Conversation:
+def read(messages: Sequence[Message], *, large: bool = False) -> Conversation:
     """Find system prompt, history and what is new.
 
     New are the results after the last assistant's turn, with the user turn that follows them, if one does;
     where there are no such results, the last user turn.
+
+    Args:
+        messages: Those of the request.
+        large: There is much to read in them.
 
     Raises:
         OpenAIError: 400 if nothing in ``messages`` asks anything, or a result belongs to no call.
@@ -133,7 +139,7 @@ def read(messages: Sequence[Message]) -> Conversation:
     new = results if asked is None else [*results, asked]
     if not new:
         if start == len(messages) and system:
-            return Conversation("", (), Message("user", system), (), [start - 1])
+            return Conversation("", (), Message("user", system), (), [start - 1], large)
         raise invalid("'messages' has no message of role 'user', so there is nothing to ask.", "messages")
     question = None if asked is None else messages[asked]
     if question and not results and not said(question) and not any(attachments(question)):
@@ -141,7 +147,7 @@ def read(messages: Sequence[Message]) -> Conversation:
     history = list(messages[start:])
     for at in reversed(new):
         del history[at - start]
-    return Conversation(system, history, question, [messages[at] for at in results], new)
+    return Conversation(system, history, question, [messages[at] for at in results], new, large)
 
 
 def _new_results(messages: Sequence[Message]) -> list[int]:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from opendify.gateway import zero_width
-from opendify.gateway.conversation import Conversation, called
+from opendify.gateway.conversation import Conversation, called, calls
 from opendify.gateway.settings import MemoryMode
 from opendify.gateway.store import Store
 from opendify.gateway.wire import Message
@@ -35,6 +35,9 @@ TASK_MARK = "### Task:"
 
 CLAIM_SECONDS = 1200.0
 """Dify itself ends a run after this time (APP_MAX_EXECUTION_TIME), so no claim outlives its run by much."""
+
+LONG_ARGUMENTS = 5_000
+"""Characters from which on the arguments of calls, which are read as JSON, are read in a thread."""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -279,9 +282,10 @@ def _is_side_task(header: bytes, conversation: Conversation) -> bool:
 async def _turn_key(owner: Owner, conversation: Conversation, since: Sequence[Message] = ()) -> str:
     """The store key of the history, with what was said since: that of the next request's history.
 
-    Pictures are read in a thread: they would hold up everybody else's tokens.
+    Pictures, long texts and long arguments are read in a thread: they would hold up everybody else's tokens.
     """
-    if conversation.has_files(history=True):
+    arguments = sum([len(call.function.arguments) for message in since for call in calls(message)])
+    if conversation.large or arguments > LONG_ARGUMENTS or conversation.has_files(history=True):
         identity = await asyncio.to_thread(_identity, conversation, since)
     else:
         identity = _identity(conversation, since)

@@ -49,6 +49,9 @@ DRAIN_SECONDS = 1.0
 
 STOP_SECONDS = 10.0
 
+MOST_EVENTS = 256
+"""Events of one network read that are looked at in one step: 1 to 2 ms. Then others have their turn."""
+
 log = structlog.stdlib.get_logger("opendify")
 
 
@@ -70,6 +73,7 @@ class Run:
         self._kind: CallKind = "chat"
         self._stopped = False
         self._stream: Events | None = None
+        self._unread: Sequence[bytes] = ()
         self._submissions: deque[Submission] = deque()
         self._resumption: Resumption | None = None
 
@@ -103,6 +107,7 @@ class Run:
         if self._reply.gone:
             raise ClientGone
         self._kind = call.kind
+        self._unread = ()
         self.begun = True
         stream = self._open(self._model.client, call)
         try:
@@ -136,7 +141,7 @@ class Run:
         await self._submit(self._submissions.popleft())
 
     async def read(self, until: float | None = None) -> list[Delta] | None:
-        """The next pieces of the answer, as one network read brings them.
+        """The next pieces of the answer, as one network read brings them; of a long one, some.
 
         Args:
             until: When to give up waiting, by the clock of `time.monotonic`; None waits.
@@ -148,11 +153,16 @@ class Run:
         assert self._stream is not None, "begin() comes first"
         payloads: Sequence[bytes] | None
         try:
-            if until is None:
+            if self._unread:
+                payloads, self._unread = self._unread, ()
+                await asyncio.sleep(0)
+            elif until is None:
                 payloads = await self._stream.read()
             else:
                 async with asyncio.timeout(max(0.0, until - time.monotonic())):
                     payloads = await self._stream.read()
+            if payloads and len(payloads) > MOST_EVENTS and not self._submissions:
+                payloads, self._unread = payloads[:MOST_EVENTS], payloads[MOST_EVENTS:]
             if self._resumption and payloads:
                 payloads = self._resumption.take(payloads)
         except TimeoutError:

@@ -25,7 +25,7 @@ if sys.platform == "win32":
 else:
     from uvloop import Loop
 
-LOOKS = 2
+LOOKS = 4
 """How often in the time that a step may take the thread looks whether one takes longer."""
 
 MOST_FRAMES = 20
