@@ -161,6 +161,7 @@ def _gateway(place: Place, *, workers: int = 1) -> AbstractContextManager[Proces
         "VALID_API_KEYS": CLIENT_KEY,
         "CONVERSATION_MEMORY_MODE": "auto",
         "STREAM_PACING": "auto",
+        "MAX_CONCURRENT_PER_APP": "1000",  # more than any work has
         "STORE_URL": f"sqlite:///{place.directory / 'opendify.sqlite3'}",
         "SERVER_PORT": str(port),
         "LOG_FORMAT": "json",
