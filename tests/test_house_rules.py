@@ -172,6 +172,16 @@ def test_the_sdk_runs_where_only_httpx2_and_pydantic_are() -> None:
     assert loaded.split() == []
 
 
+def test_a_process_that_serves_has_loaded_neither_the_simulator_nor_what_other_commands_need() -> None:
+    program = "import opendify.cli.commands, opendify.gateway.server, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    others = {"aiohttp", "httpx2", "opendify.simulator", "opendify._sync._client", "rich.live"}
+    others |= {f"opendify.cli.{name}" for name in ("forms", "talk", "workflow", "kb.plan", "kb.push")}
+    assert others.isdisjoint(loaded)
+
+
 def test_io_stays_in_its_rooms() -> None:
     offences: list[str] = []
     for module in modules():

@@ -1,4 +1,10 @@
-"""The commands and their options. What a command does stands elsewhere; here it is only called."""
+"""The commands and their options. What a command does stands elsewhere; here it is only called.
+
+Each imports for itself what no other needs: a gateway runs in the process that was told to serve, and keeps
+for good whatever that process has loaded.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import os
@@ -14,12 +20,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from opendify import Dify, DifyError, Timeout, WorkflowFailedError
-from opendify.cli import doctor, forms, talk, workflow
+from opendify import DifyError
+from opendify.cli import doctor
 from opendify.cli.kb.commands import kb
 from opendify.cli.options import ConfigFile, EnvFile, UsageError, load_settings
 from opendify.cli.terminal import plain
-from opendify.gateway import logs, server
+from opendify.gateway import logs
 from opendify.gateway.settings import Settings, SettingsError
 from opendify.gateway.store import StoreError
 
@@ -48,7 +54,7 @@ def run() -> None:
     """Run the command line of this process."""
     try:
         app(prog_name="opendify")
-    except (SettingsError, StoreError, DifyError, talk.GatewayError, UsageError) as error:
+    except (SettingsError, StoreError, DifyError, UsageError) as error:
         err.print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(2)
 
@@ -83,6 +89,8 @@ def serve(
 
     Clients use http://ADDRESS:PORT/v1 as base URL, and one of VALID_API_KEYS as key.
     """
+    from opendify.gateway import server
+
     settings = load_settings(env_file, config, server_host=host, server_port=port, workers=workers)
     typos = list(doctor.misspelt(env_file or Path(".env")))
     for typo in typos:
@@ -96,7 +104,7 @@ def serve(
                 raise SettingsError(
                     [f"{NO_APP}; or try it with no settings of a Dify: opendify serve --simulator"]
                 )
-            from opendify.simulator import Simulator  # a sixth of a gateway's memory, which most do without
+            from opendify.simulator import Simulator
 
             settings = _simulated(settings, stack.enter_context(Simulator()))
         store = asyncio.run(doctor.about_store(settings.store_url))
@@ -163,6 +171,8 @@ def chat(
     /new starts another conversation, /exit or Ctrl-D ends; Ctrl-C stops an answer. Where a run waits for a
     person, its form is shown, and the next line answers it. What comes from a pipe is asked line by line.
     """
+    from opendify.cli import talk
+
     settings = load_settings(env_file, config)
     if base_url and not urlsplit(base_url).path.strip("/"):
         base_url = f"{base_url.rstrip('/')}/v1"
@@ -199,6 +209,9 @@ def run_workflow(
 
     For example: opendify run summary --input text=@notes.txt --input language=English
     """
+    from opendify import Dify, Timeout, WorkflowFailedError
+    from opendify.cli import forms, workflow
+
     settings = load_settings(env_file, config)
     key, base_url = _app_named(name, settings)
     with Dify(key, base_url=base_url, timeout=Timeout(silence=settings.timeout)) as dify:
@@ -239,15 +252,15 @@ def simulate(
     Words in double square brackets, in a question, direct what it does: docs/simulator.md has all of them.
     """
 
-    def started(dify: "Simulator") -> None:
+    from opendify.simulator import serve as serve_simulator
+
+    def started(dify: Simulator) -> None:
         out.print(f"A simulated Dify {behaviour} listens at {dify.base_url}")
         table = Table("app", "kind", "key", box=None, header_style="bold")
         for spec in dify.apps:
             table.add_row(spec.title, spec.mode, spec.app_key)
         table.add_row("Knowledge", "datasets", dify.dataset_key)
         out.print(table)
-
-    from opendify.simulator import serve as serve_simulator
 
     try:
         asyncio.run(serve_simulator(host, port, behaviour=behaviour, pace=pace, started=started))
@@ -277,7 +290,7 @@ def _app_named(name: str, settings: Settings) -> tuple[str, str]:
     raise SettingsError([f"There is no app {name!r}; the workflows are: {known}.{unread}"])
 
 
-def _simulated(settings: Settings, dify: "Simulator") -> Settings:
+def _simulated(settings: Settings, dify: Simulator) -> Settings:
     told = f"No app is configured: these answers come from a simulated Dify at {dify.base_url}."
     err.print(told, style="yellow", soft_wrap=True)
     apps: dict[str, object] = {"dify_api_base": dify.base_url, "dify_api_keys": tuple(dify.keys.values())}

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
 from opendify._sse import Decoder
+from opendify.cli.options import UsageError
 from opendify.cli.terminal import plain
 
 
-class GatewayError(Exception):
+class GatewayError(UsageError):
     """The gateway can't be reached, or refuses; the text says what to do."""
 
 

@@ -7,22 +7,25 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, TypedDict, cast
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from opendify import AsyncKnowledge, Knowledge, Timeout
+from opendify import Timeout
 from opendify.cli.kb.folder import content_of, document_names
-from opendify.cli.kb.plan import Plan, plan
-from opendify.cli.kb.push import Outcome, known_documents, prune, push
-from opendify.cli.kb.show import Bars
 from opendify.cli.kb.state import STATE_FILE, State
 from opendify.cli.options import ConfigFile, EnvFile, UsageError, load_settings
 from opendify.cli.terminal import plain
-from opendify.types import Dataset, IndexingTechnique, RetrievalModel, SearchMethod
+from opendify.types import IndexingTechnique, SearchMethod
+
+if TYPE_CHECKING:
+    from opendify import AsyncKnowledge, Knowledge
+    from opendify.cli.kb.plan import Plan
+    from opendify.cli.kb.push import Outcome
+    from opendify.types import Dataset, RetrievalModel
 
 kb = typer.Typer(no_args_is_help=True, help="Fill the knowledge of a Dify, and look into it.")
 out = Console(highlight=False, emoji=False)
@@ -114,6 +117,11 @@ def push_folder(
 
 async def _push(options: ClientOptions, order: Order) -> int:
     """Do it; returns the exit code."""
+    from opendify import AsyncKnowledge
+    from opendify.cli.kb.plan import plan
+    from opendify.cli.kb.push import Outcome, known_documents, prune, push
+    from opendify.cli.kb.show import Bars
+
     async with AsyncKnowledge(**options) as knowledge:
         dataset = await _dataset(knowledge, order)
         if dataset is None:
@@ -354,6 +362,8 @@ def _options(env_file: Path | None, config: Path | None) -> ClientOptions:
 
 
 def _knowledge(env_file: Path | None, config: Path | None) -> Knowledge:
+    from opendify import Knowledge
+
     return Knowledge(**_options(env_file, config))
 
 
