@@ -15,9 +15,10 @@ OPENAI_1_TESTS := $(addprefix tests/gateway/test_,$(addsuffix .py,chat_completio
 # Client programs, each with its environment. Those that take seconds to install run with the other tests.
 CLIENTS := openai_agents pydantic_ai langchain llama_index
 LIGHT_CLIENTS := openai_agents pydantic_ai
+NODE_CLIENT := tests/clients/vercel_ai/node_modules/.package-lock.json
+
 # What the benchmark sets beside the gateway, each in an environment of its own.
 PEERS := fastapi litellm
-NODE_CLIENT := tests/clients/vercel_ai/node_modules/.package-lock.json
 
 help: ## Show this.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16

@@ -18,7 +18,7 @@ from benchmarks.work import FIRST, MODEL, Work
 LONGEST_CALL = 30.0
 """Seconds after which a call that has not ended is a fault."""
 
-LONGEST_STEP = 8.0
+LONGEST_STEP = 5.0
 """Seconds after which a stream of a climb that has not ended is lost."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

@@ -146,14 +146,21 @@ def _shares(windows: Sequence[Window]) -> list[str]:
 
 def _limits(windows: Sequence[Window]) -> list[str]:
     said: list[str] = []
-    for peer, work in dict.fromkeys((w.peer, w.work) for w in windows if w.peer != DIRECT):
+    calls = {work.name for work in WORKS if work.unit == "call"}
+    asked = [window for window in windows if window.peer != DIRECT and window.work in calls]
+    for peer, work in dict.fromkeys((window.peer, window.work) for window in asked):
         share = statistics.median(w.side for w in windows if (w.peer, w.work) == (peer, work))
         if share > FULL:
             said.append(
                 f"{work}, {peer}: load and upstream had their core full ({share:.0%}): they, not the "
                 "peer, limited the calls a second (not the CPU per call)."
             )
-    return said
+    return said + [
+        f"{window.work}, round {window.round + 1}: load and upstream alone had a gap of "
+        f"{window.gap_ms[2]:.0f} ms between tokens: no peer can be seen to hold so many streams."
+        for window in windows
+        if window.peer == DIRECT and not window.held
+    ]
 
 
 def _faults(windows: Sequence[Window]) -> list[str]:
