@@ -1,5 +1,5 @@
 # Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
-.PHONY: help run test clients check docs bench bench-quick bench-check bench-sdk endurance format setup
+.PHONY: help run test clients check docs bench bench-quick bench-check bench-sdk profile endurance format setup
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -55,6 +55,9 @@ bench-quick: .venv/.dev ## Measure what says the most: under two minutes.
 bench-check: .venv/.dev ## Is the gateway slower than what was committed? Fails past 20 percent.
 	$(BIN)/python -m benchmarks --check $(ARGS)
 
+profile: .venv/.profile ## Where do a call and a chunk spend their time? A table and flame graphs, in a minute.
+	$(BIN)/python -m benchmarks.profile $(ARGS)
+
 bench-sdk: .venv/.dev ## Measure the SDK.
 	$(BIN)/python -m benchmarks.sdk $(ARGS)
 
@@ -79,6 +82,10 @@ setup: .venv/.dev ## Make .venv with all that development needs.
 
 .venv/.bench: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+.venv/.profile: .venv/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[profile]'
 	@touch $@
 
 .venv/openai-1: tests/openai-1.txt .venv/.dev

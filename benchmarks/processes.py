@@ -26,12 +26,13 @@ class Process:
     """A running process and its children.
 
     Attributes:
+        pid: Of the process, without its children.
         port: Where it listens, on 127.0.0.1.
         core: The only core that it runs on.
     """
 
     def __init__(self, pid: int, port: int, core: int) -> None:
-        self._pid = pid
+        self.pid = pid
         self.port = port
         self.core = core
 
@@ -52,7 +53,7 @@ class Process:
                 os.sched_setaffinity(int(task.name), chosen)
 
     def _tree(self) -> Iterator[int]:
-        waiting = [self._pid]
+        waiting = [self.pid]
         while waiting:
             pid = waiting.pop()
             yield pid
