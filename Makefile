@@ -1,5 +1,5 @@
 # Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
-.PHONY: help run test clients check docs bench bench-quick bench-check bench-sdk profile endurance format setup
+.PHONY: help run test clients check docs bench bench-quick bench-check bench-instructions bench-sdk profile endurance format setup
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -53,7 +53,11 @@ bench-quick: .venv/.dev ## Measure what says the most: under two minutes.
 	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 bench-check: .venv/.dev ## Is the gateway slower than what was committed? Fails past 20 percent.
+	$(BIN)/python -m benchmarks.instructions --where-possible
 	$(BIN)/python -m benchmarks --check $(ARGS)
+
+bench-instructions: .venv/.dev ## Count the instructions of the pure parts. Fails past 5 percent. ARGS=--write keeps them.
+	$(BIN)/python -m benchmarks.instructions $(ARGS)
 
 profile: .venv/.profile ## Where do a call and a chunk spend their time? A table and flame graphs, in a minute.
 	$(BIN)/python -m benchmarks.profile $(ARGS)

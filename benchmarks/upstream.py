@@ -50,7 +50,7 @@ _INFO: dict[str, object] = {
     "author_name": "Owner",
 }
 _OFF = {"enabled": False}
-_PARAMETERS: dict[str, object] = {
+PARAMETERS: dict[str, object] = {
     "opening_statement": "",
     "suggested_questions": [],
     "suggested_questions_after_answer": _OFF,
@@ -225,7 +225,7 @@ def _ready(line: bytes, name: str | None) -> bytes:
     """What is answered to anything but a question: the app's description, or that it was stopped."""
     known = {
         b"GET /v1/info": {"name": name or "nobody", **_INFO},
-        b"GET /v1/parameters": {**_PARAMETERS, "file_upload": _files(images=name == VISION)},
+        b"GET /v1/parameters": {**PARAMETERS, "file_upload": _files(images=name == VISION)},
     }
     return _json(_compact(known.get(line, {"result": "success"})))
 
