@@ -47,6 +47,7 @@ class Server:
         self._sweeper: asyncio.TimerHandle | None = None
         self._addresses: Sequence[_Address] = ()
         self._looked_up = 0.0
+        self._looking = asyncio.Lock()
         self.connections: set[Connection] = set()
 
     def idle_connection(self) -> Connection | None:
@@ -110,11 +111,12 @@ class Server:
         return connection
 
     async def _look_up(self, loop: asyncio.AbstractEventLoop) -> Sequence[_Address]:
-        if not self._addresses or loop.time() - self._looked_up >= NAME_SECONDS:
-            self._addresses = await loop.getaddrinfo(
-                self._host, self._port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-            )
-            self._looked_up = loop.time()
+        async with self._looking:  # who comes meanwhile waits for the answer, and does not ask the same again
+            if not self._addresses or loop.time() - self._looked_up >= NAME_SECONDS:
+                self._addresses = await loop.getaddrinfo(
+                    self._host, self._port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+                )
+                self._looked_up = loop.time()
         return self._addresses
 
     def close(self) -> None:

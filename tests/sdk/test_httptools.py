@@ -211,6 +211,7 @@ class Names:
         if host != "dify.test":
             return await self._look_up(host, port, **more)
         self.asked += 1
+        await asyncio.sleep(0)
         return [
             (
                 socket.AF_INET6 if ":" in address else socket.AF_INET,
@@ -231,6 +232,18 @@ async def test_where_one_address_of_a_name_can_not_be_reached_another_one_is_tak
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)
         named = url.replace("127.0.0.1", "dify.test")
         assert await got(transport, asked(named)) == b"Hello"
+
+
+async def test_many_who_ask_at_once_have_a_name_looked_up_once(
+    transport: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Names("127.0.0.1")
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", names.getaddrinfo)
+    async with serving(lambda reader, writer: say(reader, writer, b"Hello")) as url:
+        named = url.replace("127.0.0.1", "dify.test")
+        answers = await asyncio.gather(*(got(transport, asked(named)) for _ in range(20)))
+    assert answers == [b"Hello"] * 20
+    assert names.asked == 1
 
 
 async def test_a_name_is_looked_up_once_in_a_while_and_again_when_nothing_answers(
