@@ -151,7 +151,7 @@ class Upstream(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._received = b""
+        self._received = bytearray()
         self._tick: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is TCP
@@ -170,7 +170,8 @@ class Upstream(asyncio.Protocol):
         end = end_of_head + 4 + (int(length[1]) if length else 0)
         if len(self._received) < end:
             return
-        request, self._received = self._received[:end], self._received[end:]
+        request = bytes(self._received[:end])
+        del self._received[:end]
         self._answer(request)
 
     def _answer(self, request: bytes) -> None:
