@@ -58,7 +58,7 @@ class Plan:
 
 
 FULL = Plan(frozenset(), WORKS, rounds=3, starts=3)
-QUICKLY = Plan(frozenset({LIMIT, FLOOR, OURS}), QUICK, rounds=2, starts=1)
+QUICKLY = Plan(frozenset({LIMIT, FLOOR, OURS}), QUICK, rounds=3, starts=1)
 CHECK = Plan(frozenset({FLOOR, OURS}), CENTRAL, rounds=5, starts=0)
 
 
@@ -92,7 +92,7 @@ def main() -> int:
         type=int,
         choices=range(1, 101),
         metavar="N",
-        help="windows of each work at each peer, 1 to 100 (3; quick 2; check 5)",
+        help="windows of each work at each peer, 1 to 100 (default 3; of --check 5)",
     )
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument(
