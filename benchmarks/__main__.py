@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+import resource
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,7 @@ def run(console: Console, plan: Plan, count: int, cores: Sequence[int]) -> Run:
     """Start everybody and measure."""
     measured, nginx_version = _peers(console, plan)
     os.sched_setaffinity(0, {cores[0]})
+    _allow_sockets()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opendify-bench-")))
         # The clients' core, unless there is a third.
@@ -173,6 +175,12 @@ def _peers(console: Console, plan: Plan) -> tuple[list[Peer], str]:
     except nginx.NoNginx as error:
         console.print(str(error), style="yellow")
         return [peer for peer in measured if peer.name != LIMIT], "none"
+
+
+def _allow_sockets() -> None:
+    """As many open files as the system lets us and what we start have: 800 streams are 1,600 sockets of a peer."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _place(directory: Path, upstream: Process, cores: Sequence[int]) -> Place:
