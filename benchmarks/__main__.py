@@ -178,7 +178,7 @@ def _peers(console: Console, plan: Plan) -> tuple[list[Peer], str]:
 
 
 def _allow_sockets() -> None:
-    """As many open files as the system lets us and what we start have: 800 streams are 1,600 sockets of a peer."""
+    """Take as many open files as the system allows: 800 streams are 1,600 sockets of a peer."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
