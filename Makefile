@@ -1,5 +1,5 @@
 # Each target installs what it needs, in .venv, and does so again only when pyproject.toml or constraints.txt changed.
-.PHONY: help run test clients check docs bench bench-quick bench-check bench-instructions bench-sdk profile endurance format setup
+.PHONY: help run test clients check docs bench bench-quick bench-check bench-instructions bench-mixed bench-sdk profile endurance format setup
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -61,6 +61,9 @@ bench-instructions: .venv/.dev ## Count the instructions of the pure parts. Fail
 
 profile: .venv/.profile ## Where do a call and a chunk spend their time? A table and flame graphs, in a minute.
 	$(BIN)/python -m benchmarks.profile $(ARGS)
+
+bench-mixed: .venv/.dev ## How smooth are streams while others call and upload beside them? In two minutes.
+	$(BIN)/python -m benchmarks.mixed $(ARGS)
 
 bench-sdk: .venv/.dev ## Measure the SDK.
 	$(BIN)/python -m benchmarks.sdk $(ARGS)

@@ -85,7 +85,10 @@ class Load:
 
         def make() -> _Connection:
             return _Connection(
-                self.tally, lambda: request(next(self._numbers)), paced=self._work.kind == "paced"
+                self.tally,
+                lambda: request(next(self._numbers)),
+                paced=self._work.kind == "paced",
+                every=self._work.every,
             )
 
         chance = random.Random(1)  # the same moments for every peer
@@ -145,9 +148,10 @@ class Load:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, tally: Tally, request: Callable[[], bytes], *, paced: bool) -> None:
+    def __init__(self, tally: Tally, request: Callable[[], bytes], *, paced: bool, every: float) -> None:
         self._tally = tally
         self._paced = paced
+        self._every = every
         self._before = 0.0  # when the read before came, of an answer that has begun
         self._request = request
         self._ended = asyncio.get_running_loop().create_future()
@@ -224,7 +228,9 @@ class _Connection(asyncio.Protocol):
         self._tally.seconds.append(now - self._asked)
         self.answer = b"".join(self._reads)
         self._fresh()
-        if not self._ending:
+        if self._every and not self._ending:
+            asyncio.get_running_loop().call_later(self._asked + self._every - now, self.ask)
+        elif not self._ending:
             self.ask()
         elif not self._ended.done():
             self._ended.set_result(None)

@@ -91,13 +91,14 @@ class Work:
             and ``json``, all at once, the text of a tool call or a JSON object.
         tokens: Of each answer.
         stream: Clients ask for a stream. The upstream always streams.
-        connections: Each asks again as soon as it has its answer.
+        connections: Each asks again as soon as it has its answer, or at its pace.
         unit: What a figure is counted per.
         warm: Seconds before the window; the connections begin to ask in the first four fifths of it.
         seconds: The window that is measured.
         more: Fields of the request beyond model, messages and stream.
         before: Messages before the question.
         picture: Bytes of the picture beside the question; 0 for none.
+        every: Seconds from one question of a connection to its next; 0 for no pace.
         path: What is fetched with GET, in place of a question.
         only: Names of the peers that are asked; empty for all.
         climbs: A step of a climb: a peer that does not hold it is not asked for the next.
@@ -115,6 +116,7 @@ class Work:
     more: Mapping[str, object] = field(default_factory=lambda: dict[str, object]())
     before: Sequence[Mapping[str, str]] = ()
     picture: int = 0
+    every: float = 0.0
     path: str = ""
     only: frozenset[str] = frozenset()
     climbs: bool = False

@@ -1,0 +1,184 @@
+"""How smooth streams stay while others call and upload beside them: `make bench-mixed`.
+
+A hundred streams of 50 tokens a second, alone, beside 200 plain calls a second, beside ten uploads of 1 MB a
+second, and beside both. What counts is how much longer the gaps between tokens become.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import peers
+from benchmarks.dialects import OPENAI
+from benchmarks.load import Load, WrongAnswer
+from benchmarks.processes import NotStarted, Process, busy, cpu_of
+from benchmarks.work import BUSY, IMAGE, OURS, PACE, PACED, Work
+
+BAR_MS = 10.0
+"""How much the 99th percentile of gaps between tokens may grow."""
+
+WARM, SECONDS = 1.0, 4.0
+
+STREAMS = replace(PACED, tokens=round((WARM + SECONDS) * PACE) + 10, warm=WARM, climbs=False)
+CALLS = replace(BUSY, connections=20, every=20 / 200, warm=WARM)
+UPLOADS = replace(IMAGE, connections=5, every=5 / 10, warm=WARM)
+
+ALONE = "nothing"
+BOTH = "both"
+BESIDE: dict[str, Sequence[Work]] = {
+    ALONE: (),
+    "200 calls a second": (CALLS,),
+    "10 uploads of 1 MB a second": (UPLOADS,),
+    BOTH: (CALLS, UPLOADS),
+}
+"""What is done beside the streams."""
+
+RESULTS = Path(__file__).with_name("mixed.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What one window showed of the streams.
+
+    Attributes:
+        round: Which round it was of.
+        beside: What was done beside them.
+        beside_per_second: How often.
+        p50, p99, most: Milliseconds between two tokens.
+        cpu: CPU seconds of the gateway in a second.
+        others: Share of the machine that went to processes outside the benchmark, 0 to 1.
+    """
+
+    round: int
+    beside: str
+    beside_per_second: float
+    p50: float
+    p99: float
+    most: float
+    cpu: float
+    others: float
+
+
+def growth(gaps: Iterable[Gaps], beside: str) -> float:
+    """Milliseconds by which the 99th percentile is longer than alone, median of the rounds.
+
+    >>> seen = [Gaps(1, "nothing", 0, 20, 22, 25, 0.2, 0), Gaps(1, "both", 210, 20, 25.5, 40, 0.4, 0)]
+    >>> growth(seen, "both")
+    3.5
+    """
+    p99 = {(window.round, window.beside): window.p99 for window in gaps}
+    rounds = {number for number, _ in p99}
+    return statistics.median(p99[number, beside] - p99[number, ALONE] for number in rounds)
+
+
+async def _window(number: int, gateway: Process, upstream: Process, beside: str) -> Gaps:
+    def read() -> tuple[float, ...]:
+        cpu = gateway.cpu()
+        calls = sum(load.tally.calls for load in others)
+        return calls, cpu, busy(), cpu + upstream.cpu() + cpu_of(os.getpid())
+
+    async with AsyncExitStack() as stack:
+        streams = await stack.enter_async_context(Load(gateway.port, OPENAI, STREAMS))
+        others = [
+            await stack.enter_async_context(Load(gateway.port, OPENAI, work)) for work in BESIDE[beside]
+        ]
+        await asyncio.sleep(WARM)
+        reads, before = len(streams.tally.gaps), read()
+        await asyncio.sleep(SECONDS)
+        calls, cpu, of_all, ours = (end - begin for begin, end in zip(before, read(), strict=True))
+        gaps = streams.tally.gaps[reads:]
+    cuts = statistics.quantiles(gaps, n=100, method="inclusive")
+    return Gaps(
+        round=number,
+        beside=beside,
+        beside_per_second=calls / SECONDS,
+        p50=cuts[49] * 1000,
+        p99=cuts[98] * 1000,
+        most=max(gaps) * 1000,
+        cpu=cpu / SECONDS,
+        others=max(0.0, of_all - ours) / (SECONDS * (os.cpu_count() or 1)),
+    )
+
+
+def main() -> int:
+    """Run the command. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mixed", description=__doc__)
+    parser.add_argument(
+        "--rounds", type=int, default=3, choices=range(1, 101), metavar="N", help="1 to 100 (3)"
+    )
+    arguments = parser.parse_args()
+    console = Console(highlight=False)
+    console.width = max(console.width, 100)
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        console.print("This needs two cores: the gateway has one, clients and upstream the other.")
+        return 1
+    os.sched_setaffinity(0, {cores[0]})
+    ours = next(peer for peer in peers.PEERS if peer.name in OURS)
+    seen: list[Gaps] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="opendify-mixed-") as name:
+            directory = Path(name)
+            with (
+                peers.upstream(directory, cores[1] if len(cores) > 2 else cores[0]) as upstream,
+                ours.start(peers.Place(directory, upstream.port, cores[-1])) as gateway,
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
+                for number in range(arguments.rounds):
+                    seen += [runner.run(_window(number, gateway, upstream, beside)) for beside in BESIDE]
+    except (NotStarted, WrongAnswer) as error:
+        console.print(f"No figures: {error}", markup=False, style="red")
+        return 1
+    console.print(_table(seen))
+    RESULTS.write_text(json.dumps([asdict(window) for window in seen], indent=1) + "\n")
+    console.print(f"All windows: {RESULTS.relative_to(peers.ROOT)}")
+    others = statistics.median(window.others for window in seen)
+    console.print(f"Other processes took {others:.0%} of the machine: what they delay is in the gaps, too.")
+    grown = growth(seen, BOTH)
+    held = grown < BAR_MS
+    console.print(
+        f"Beside both the 99th percentile of gaps between tokens is {grown:+.1f} ms longer than alone; "
+        f"the bar is {BAR_MS:g} ms: {'held' if held else 'MISSED'}."
+    )
+    return 0 if held else 1
+
+
+def _table(seen: Sequence[Gaps]) -> Table:
+    title = f"{STREAMS.connections} streams, {PACE} tokens a second each: ms between tokens"
+    table = Table("beside them", title=title, title_justify="left")
+    for column in ("p50", "p99", "longest", "p99 grows by", "a second", "CPU"):
+        table.add_column(column, justify="right")
+    for beside in BESIDE:
+        of_it = [window for window in seen if window.beside == beside]
+        median = {
+            name: statistics.median(getattr(window, name) for window in of_it)
+            for name in ("p50", "p99", "most", "beside_per_second", "cpu")
+        }
+        table.add_row(
+            beside,
+            f"{median['p50']:.1f}",
+            f"{median['p99']:.1f}",
+            f"{median['most']:.1f}",
+            f"{growth(seen, beside):+.1f}",
+            f"{median['beside_per_second']:.0f}",
+            f"{median['cpu']:.0%}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
