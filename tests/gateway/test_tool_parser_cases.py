@@ -152,6 +152,7 @@ _MARKS = [
 @example(["<function=get_weather>", "</function>", "Observation:", "18"])
 @example(['<invoke name="get_weather">', '<parameter name="city">', "\r\n", "Rome", "\r\n", "</parameter>"])
 @example(['<invoke name="get_weather">', '<parameter name="city">', "Rome", " ", " "])
+@example(["<function=get_weather>", "</parameter>", '{"name": "get_weather", "arguments": {"city": "P"}}'])
 def test_any_text_is_read_the_same_however_it_is_split(parts: list[str]) -> None:
     text = "".join(parts)
     whole = pieces(text)

@@ -73,6 +73,8 @@ def element(reading: Reading, name: str, word: str = "") -> Steps[bool]:
             yield from object_of(reading, name, first)
             return True
         mark = (yield from reading.tag()) if first == "<" else None
+        if mark and mark.role == "member" and mark.closing:
+            continue  # whatever it closes, it begins nothing
         if call is None:
             if not mark and (first or not reading.known(name)):
                 return False
@@ -80,8 +82,6 @@ def element(reading: Reading, name: str, word: str = "") -> Steps[bool]:
         if mark is None or mark.role != "member":
             tape.back(start)
             break
-        if mark.closing:
-            continue
         if mark.word == "arg_key":
             key = (yield from _member_text(reading, ends)).strip()
             continue
