@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, cast
 
+import msgspec
+
 from opendify.gateway import schemas
+from opendify.gateway.tools.kept import MOST, MOST_BYTES, Keyed
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,300})(?:\.0{1,9})?")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,300})(?:\.\d{1,300})?(?:[eE][+-]?\d{1,4})?")
@@ -76,7 +80,18 @@ class Place:
 
 def place(schema: Mapping[str, object]) -> Place:
     """The place of a whole value of this schema."""
-    return _place([schema], schema)
+    try:
+        source = msgspec.json.encode(dict(schema))
+    except (RecursionError, UnicodeEncodeError):  # as it is, it has no bytes to be known by
+        return _place([schema], schema)
+    if len(source) > MOST_BYTES:
+        return _place([schema], schema)
+    return _kept(Keyed(source, schema))
+
+
+@lru_cache(MOST)
+def _kept(schema: Keyed[Mapping[str, object]]) -> Place:
+    return _place([schema.value], schema.value)
 
 
 def _place(schemas: Iterable[object], root: Mapping[str, Any]) -> Place:

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, cast
 from xml.sax.saxutils import quoteattr
 
@@ -21,6 +22,7 @@ from opendify.gateway.settings import ToolPrompt
 from opendify.gateway.settings.values import digest as digest_of
 from opendify.gateway.tools.compact import compact
 from opendify.gateway.tools.definitions import Tool, Toolset
+from opendify.gateway.tools.kept import MOST, MOST_BYTES, Keyed
 from opendify.gateway.wire import Message, ToolCall
 
 Mistake = Literal["no_call", "unknown_tool", "arguments"]
@@ -248,6 +250,18 @@ def definitions(toolset: Toolset, style: ToolPrompt, *, chinese: bool) -> str:
     >>> '{"name":"get_weather","description":"The weather now.","parameters":{"type":"object"}}' in text
     True
     """
+    known = tuple(_identity(toolset, style))
+    if sum(map(len, known)) > MOST_BYTES:
+        return _written(toolset, style, chinese)
+    return _kept(Keyed(known, toolset), style, chinese)
+
+
+@lru_cache(MOST)
+def _kept(toolset: Keyed[Toolset], style: ToolPrompt, chinese: bool) -> str:
+    return _written(toolset.value, style, chinese)
+
+
+def _written(toolset: Toolset, style: ToolPrompt, chinese: bool) -> str:
     words, form = CHINESE if chinese else ENGLISH, STYLES[style]
     before, after = form.tools
     lines = "\n".join(_sealed(_definition(tool)) for tool in toolset.tools)
@@ -322,14 +336,18 @@ def digest(toolset: Toolset, style: ToolPrompt) -> str:
     Raises:
         OpenAIError: as `definitions`.
     """
+    return digest_of(*_identity(toolset, style))
+
+
+def _identity(toolset: Toolset, style: ToolPrompt) -> list[str]:
     parts = [style, str(toolset.parallel)]
     for tool in toolset.tools:
         try:
-            schema = msgspec.json.encode(tool.parameters).decode()
+            schema = msgspec.json.encode(dict(tool.parameters)).decode()
             parts += [tool.name, tool.description, str(tool.strict), schema]
         except RecursionError:
             raise _too_deep(tool) from None
-    return digest_of(*parts)
+    return parts
 
 
 # ── Calls and results ────────────────────────────────────────────────────────────────────────────────
