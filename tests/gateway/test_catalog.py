@@ -307,7 +307,7 @@ async def test_created_stays_over_restarts_and_so_does_the_order_of_names_while_
         for app in (first, second):
             kept = await store.get(f"model:{app.id}")
             assert kept is not None
-            await store.put(f"model:{app.id}", f"1700000000 {kept.partition(' ')[2]}", ttl=60)
+            await store.put({f"model:{app.id}": f"1700000000 {kept.partition(' ')[2]}"}, ttl=60)
         assert created != [1_700_000_000] * 2
         await dify.__aexit__(None, None, None)
         try:

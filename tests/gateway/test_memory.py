@@ -229,7 +229,8 @@ async def test_a_conversation_that_is_gone_from_dify_is_started_anew_with_its_hi
 
 
 async def test_the_inputs_of_a_conversation_are_kept_for_its_owner(memory: Memory) -> None:
-    await memory.keep_inputs(ADA, ONE, {"city": "Rome", "n": 1})
+    asked, answer = read([Message("user", "Hi")]), Message("assistant", "Hello")
+    await memory.remember(Thread(), ADA, asked, ONE, answer, inputs={"city": "Rome", "n": 1})
     assert await memory.inputs(ADA, ONE) == {"city": "Rome", "n": 1}
     assert await memory.inputs(ADA, TWO) == {}
     assert [await memory.inputs(stranger, ONE) for stranger in STRANGERS] == [{}, {}, {}]

@@ -61,7 +61,7 @@ async def at(path: Path, clock: Callable[[], float] | None = None) -> AsyncItera
 
 
 async def test_what_is_put_is_got(store: Store) -> None:
-    await store.put("key", "value", ttl=10)
+    await store.put({"key": "value"}, ttl=10)
     assert await store.get("key") == "value"
     assert await store.get("key") == "value"
 
@@ -72,14 +72,14 @@ async def test_what_was_never_put_is_none(store: Store) -> None:
 
 
 async def test_a_later_put_replaces_value_and_time(store: Store, clock: Clock) -> None:
-    await store.put("key", "old", ttl=10)
-    await store.put("key", "new", ttl=100)
+    await store.put({"key": "old"}, ttl=10)
+    await store.put({"key": "new"}, ttl=100)
     clock.now += 50
     assert await store.get("key") == "new"
 
 
 async def test_an_entry_is_gone_the_moment_its_time_is_over(store: Store, clock: Clock) -> None:
-    await store.put("key", "value", ttl=10)
+    await store.put({"key": "value"}, ttl=10)
     clock.now += 9.5
     assert await store.get("key") == "value"
     clock.now += 0.5
@@ -88,7 +88,7 @@ async def test_an_entry_is_gone_the_moment_its_time_is_over(store: Store, clock:
 
 
 async def test_an_entry_without_an_end_stays(store: Store, clock: Clock) -> None:
-    await store.put("key", "value", ttl=math.inf)
+    await store.put({"key": "value"}, ttl=math.inf)
     clock.now += 1e9
     assert await store.get("key") == "value"
     assert await store.add("key", "other", ttl=1) is False
@@ -114,7 +114,7 @@ async def test_a_claim_can_be_taken_again_once_it_is_deleted(store: Store) -> No
 
 
 async def test_take_gives_the_value_once(store: Store) -> None:
-    await store.put("key", "value", ttl=10)
+    await store.put({"key": "value"}, ttl=10)
     assert await store.take("key") == "value"
     assert await store.take("key") is None
     assert await store.get("key") is None
@@ -122,7 +122,7 @@ async def test_take_gives_the_value_once(store: Store) -> None:
 
 async def test_deleting_what_is_not_there_is_no_error(store: Store) -> None:
     await store.delete("key")
-    await store.put("key", "value", ttl=10)
+    await store.put({"key": "value"}, ttl=10)
     await store.delete("key")
     assert await store.get("key") is None
 
@@ -131,10 +131,16 @@ async def test_deleting_what_is_not_there_is_no_error(store: Store) -> None:
     "text", ["", " ", "你好 👩‍👩‍👧", "a\0b", "\ud800", "'; DROP TABLE entries; --", "x" * 1_000_000]
 )
 async def test_any_text_is_a_key_and_a_value(store: Store, text: str) -> None:
-    await store.put(text, text, ttl=10)
-    await store.put(text + "!", "other", ttl=10)
+    await store.put({text: text}, ttl=10)
+    await store.put({text + "!": "other"}, ttl=10)
     assert await store.get(text) == text
     assert await store.take(text) == text
+
+
+async def test_several_entries_are_put_at_once_each_under_its_key(store: Store) -> None:
+    await store.put({"one": "1"}, ttl=10)
+    await store.put({"one": "new", "two": "2", "three": "3"}, ttl=10)
+    assert [await store.get(key) for key in ("one", "two", "three")] == ["new", "2", "3"]
 
 
 async def test_of_all_who_add_or_take_at_once_one_wins(store: Store) -> None:
@@ -145,18 +151,18 @@ async def test_of_all_who_add_or_take_at_once_one_wins(store: Store) -> None:
 
 
 async def test_many_at_once_all_get_their_own(store: Store) -> None:
-    await asyncio.gather(*(store.put(f"key {n}", f"value {n}", ttl=10) for n in range(1000)))
+    await asyncio.gather(*(store.put({f"key {n}": f"value {n}"}, ttl=10) for n in range(1000)))
     values = await asyncio.gather(*(store.get(f"key {n}") for n in range(1000)))
     assert values == [f"value {n}" for n in range(1000)]
 
 
 async def test_a_cancelled_put_is_kept_all_the_same(store: Store) -> None:
-    await cancelled(store.put("key", "value", ttl=10))
+    await cancelled(store.put({"key": "value"}, ttl=10))
     assert await store.get("key") == "value"
 
 
 async def test_a_cancelled_delete_deletes_all_the_same(store: Store) -> None:
-    await store.put("key", "value", ttl=10)
+    await store.put({"key": "value"}, ttl=10)
     await cancelled(store.delete("key"))
     assert await store.get("key") is None
 
@@ -169,7 +175,7 @@ async def test_a_cancelled_claim_is_not_left_behind(store: Store, turns: int) ->
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_cancelled_take_loses_nothing(store: Store, turns: int, clock: Clock) -> None:
-    await store.put("key", "value", ttl=10)
+    await store.put({"key": "value"}, ttl=10)
     if await cancelled(store.take("key"), turns):
         assert await store.get("key") == "value"
         clock.now += 10  # given back for the time it had, no longer
@@ -179,7 +185,7 @@ async def test_a_cancelled_take_loses_nothing(store: Store, turns: int, clock: C
 async def test_a_cancelled_claim_does_not_undo_what_came_after_it(store: Store) -> None:
     taking = asyncio.ensure_future(store.add("claim", "mine", ttl=10))
     await asyncio.sleep(0)
-    putting = asyncio.ensure_future(store.put("claim", "yours", ttl=10))
+    putting = asyncio.ensure_future(store.put({"claim": "yours"}, ttl=10))
     await asyncio.sleep(0)
     taking.cancel()
     await asyncio.wait([taking])
@@ -188,7 +194,7 @@ async def test_a_cancelled_claim_does_not_undo_what_came_after_it(store: Store) 
 
 
 async def test_closing_carries_out_what_was_asked_for(store: Store) -> None:
-    last = [asyncio.ensure_future(store.put(f"key {n}", "value", ttl=10)) for n in range(10)]
+    last = [asyncio.ensure_future(store.put({f"key {n}": "value"}, ttl=10)) for n in range(10)]
     await asyncio.sleep(0)
     await store.aclose()
     await asyncio.gather(*last)
@@ -214,11 +220,11 @@ async def test_a_store_may_be_closed_twice_or_unused(store: Store) -> None:
 
 
 async def test_a_closed_store_says_so(store: Store) -> None:
-    await store.put("key", "value", ttl=10)
+    await store.put({"key": "value"}, ttl=10)
     await store.aclose()
     for refused in (
         store.get("key"),
-        store.put("key", "value", ttl=1),
+        store.put({"key": "value"}, ttl=1),
         store.add("key", "value", ttl=1),
         store.take("key"),
         store.delete("key"),
@@ -252,7 +258,7 @@ async def test_a_url_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("memory://", None),
     ):
         opened = open_store(url)
-        await opened.put("key", "value", ttl=10)
+        await opened.put({"key": "value"}, ttl=10)
         assert await opened.get("key") == "value"
         await opened.aclose()
         assert file is None or file.exists()
@@ -313,35 +319,35 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
 async def test_entries_outlive_the_store_that_kept_them(tmp_path: Path) -> None:
     async with at(tmp_path / "store.sqlite3") as first:
-        await first.put("key", "value", ttl=100)
+        await first.put({"key": "value"}, ttl=100)
     async with at(tmp_path / "store.sqlite3") as second:
         assert await second.get("key") == "value"
 
 
 async def test_two_stores_on_one_file_are_one(tmp_path: Path) -> None:
     async with at(tmp_path / "store.sqlite3") as here, at(tmp_path / "store.sqlite3") as there:
-        await here.put("key", "value", ttl=100)
+        await here.put({"key": "value"}, ttl=100)
         assert await there.take("key") == "value"
         assert await here.get("key") is None
 
 
 async def test_others_on_the_machine_cannot_read_the_file(tmp_path: Path) -> None:
     async with at(tmp_path / "store.sqlite3") as store:
-        await store.put("key", "value", ttl=100)
+        await store.put({"key": "value"}, ttl=100)
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in os.scandir(tmp_path)}
     assert modes == dict.fromkeys(("store.sqlite3", "store.sqlite3-shm", "store.sqlite3-wal"), 0o600)
 
 
 async def test_keys_are_not_in_the_file(tmp_path: Path) -> None:
     async with at(tmp_path / "store.sqlite3") as store:
-        await store.put("somebody's name", "value", ttl=100)
+        await store.put({"somebody's name": "value"}, ttl=100)
     assert b"somebody" not in (tmp_path / "store.sqlite3").read_bytes()
 
 
 async def test_expired_entries_leave_the_memory_in_the_course_of_work(clock: Clock) -> None:
     store = MemoryStore(clock=clock)
     for n in range(20_000):
-        await store.put(f"key {n}", "value", ttl=10)
+        await store.put({f"key {n}": "value"}, ttl=10)
         clock.now += 0.1
     assert len(store._entries) <= 1024  # 100 are live at a time
     await store.aclose()
@@ -351,10 +357,10 @@ async def test_expired_entries_leave_the_file_in_the_course_of_work(tmp_path: Pa
     path = tmp_path / "store.sqlite3"
     async with at(path, clock) as store:
         for n in range(3000):
-            await store.put(f"old {n}", "value", ttl=10 if n % 3 else 1000)
+            await store.put({f"old {n}": "value"}, ttl=10 if n % 3 else 1000)
         clock.now += 100
         for n in range(1500):
-            await store.put(f"new {n}", "value", ttl=1000)
+            await store.put({f"new {n}": "value"}, ttl=1000)
         with closing(sqlite3.connect(path)) as db:
             (rows,) = db.execute("SELECT count(*) FROM entries").fetchone()
         assert rows == 2500
@@ -366,7 +372,7 @@ async def test_a_file_in_constant_use_stays_small(tmp_path: Path, clock: Clock) 
     rows: list[int] = []
     async with at(path, clock) as store:
         for _ in range(40):
-            await asyncio.gather(*(store.put(f"{clock.now} {n}", "value", ttl=10) for n in range(200)))
+            await asyncio.gather(*(store.put({f"{clock.now} {n}": "value"}, ttl=10) for n in range(200)))
             clock.now += 10
             with closing(sqlite3.connect(path)) as db:
                 rows += db.execute("SELECT count(*) FROM entries").fetchone()
@@ -376,11 +382,11 @@ async def test_a_file_in_constant_use_stays_small(tmp_path: Path, clock: Clock) 
 async def test_what_queues_up_shares_a_transaction(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     async with at(path) as store:
-        await store.put("first", "value", ttl=10)
+        await store.put({"first": "value"}, ttl=10)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             seen: list[int] = []
             before = other.execute("PRAGMA data_version").fetchone()[0]
-            tasks = [asyncio.ensure_future(store.put(f"key {n}", "value", ttl=10)) for n in range(200)]
+            tasks = [asyncio.ensure_future(store.put({f"key {n}": "value"}, ttl=10)) for n in range(200)]
             while not all(task.done() for task in tasks):
                 (rows,) = other.execute("SELECT count(*) FROM entries").fetchone()
                 if not seen or seen[-1] != rows:
@@ -393,10 +399,10 @@ async def test_what_queues_up_shares_a_transaction(tmp_path: Path) -> None:
 async def test_the_loop_runs_on_while_another_process_holds_the_file(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
     async with at(path) as store:
-        await store.put("key", "value", ttl=10)
+        await store.put({"key": "value"}, ttl=10)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            waiting = asyncio.ensure_future(store.put("key", "changed", ttl=10))
+            waiting = asyncio.ensure_future(store.put({"key": "changed"}, ttl=10))
             for _ in range(20):
                 await asyncio.sleep(0.001)
             assert not waiting.done()
@@ -411,17 +417,17 @@ async def test_a_file_that_stays_locked_is_an_error_for_everybody_who_waited(
     monkeypatch.setattr("opendify.gateway.store.sqlite.BUSY_SECONDS", 0.05)
     path = tmp_path / "store.sqlite3"
     async with at(path) as store:
-        await store.put("key", "value", ttl=10)
+        await store.put({"key": "value"}, ttl=10)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             results = await asyncio.gather(
-                *(store.put(f"key {n}", "value", ttl=10) for n in range(3)), return_exceptions=True
+                *(store.put({f"key {n}": "value"}, ttl=10) for n in range(3)), return_exceptions=True
             )
             other.execute("ROLLBACK")
         assert [type(result) for result in results] == [StoreError] * 3
         assert "locked" in str(results[0])
         assert str(path) in str(results[0])
-        await store.put("key", "after", ttl=10)
+        await store.put({"key": "after"}, ttl=10)
         assert await store.get("key") == "after"
 
 
@@ -430,18 +436,18 @@ async def test_a_full_disk_keeps_nothing_by_halves(tmp_path: Path) -> None:
     async with at(path) as store:
         store._entries._db.execute("PRAGMA max_page_count = 30")
         results = await asyncio.gather(
-            *(store.put(f"key {n}", "x" * 4000, ttl=10) for n in range(100)), return_exceptions=True
+            *(store.put({f"key {n}": "x" * 4000}, ttl=10) for n in range(100)), return_exceptions=True
         )
         assert {type(result) for result in results} == {StoreError}
         assert "disk is full" in str(results[0])
         assert await asyncio.gather(*(store.get(f"key {n}") for n in range(100))) == [None] * 100
-        await store.put("small", "value", ttl=10)
+        await store.put({"small": "value"}, ttl=10)
         assert await store.get("small") == "value"
 
 
 async def test_a_store_belongs_to_one_event_loop(tmp_path: Path) -> None:
     async with at(tmp_path / "store.sqlite3") as store:
-        await store.put("key", "value", ttl=10)
+        await store.put({"key": "value"}, ttl=10)
 
         def elsewhere() -> None:
             with pytest.raises(RuntimeError, match="event loop"):
@@ -463,7 +469,7 @@ async def main(url, name):
         sys.stdin.readline()
         won = [n for n in range(200) if await store.add(f"claim {n}", name, ttl=60)]
         took = [value for n in range(200) if (value := await store.take(f"turn {n}")) is not None]
-        await asyncio.gather(*(store.put(f"{name} {n}", "kept", ttl=60) for n in range(200)))
+        await asyncio.gather(*(store.put({f"{name} {n}": "kept"}, ttl=60) for n in range(200)))
         print(",".join(map(str, won)), ",".join(took), sep=";", flush=True)
     finally:
         await store.aclose()
@@ -499,7 +505,7 @@ async def test_among_processes_every_claim_has_one_winner_and_nothing_is_lost(
         assert worker.stdout is not None
         assert worker.stdout.readline() == "open\n"
     async with at(tmp_path / "store.sqlite3") as store:
-        await asyncio.gather(*(store.put(f"turn {n}", str(n), ttl=60) for n in range(200)))
+        await asyncio.gather(*(store.put({f"turn {n}": str(n)}, ttl=60) for n in range(200)))
         for worker in workers:
             assert worker.stdin is not None
             worker.stdin.write("go\n")
@@ -524,7 +530,7 @@ async def test_what_was_put_survives_a_process_that_is_killed(tmp_path: Path) ->
         "from opendify.gateway.store import open_store\n"
         "async def main():\n"
         "    store = open_store(sys.argv[1])\n"
-        "    await store.put('key', 'value', ttl=60)\n"
+        "    await store.put({'key': 'value'}, ttl=60)\n"
         "    print('kept', flush=True)\n"
         "    sys.stdin.readline()\n"
         "asyncio.run(main())\n"

@@ -157,7 +157,7 @@ async def about_store(url: str) -> Finding:
     try:
         store = open_store(url)
         try:
-            await store.put("check", "kept", ttl=60)
+            await store.put({"check": "kept"}, ttl=60)
             kept = await store.take("check")
         finally:
             await store.aclose()

@@ -269,7 +269,7 @@ class Catalog:
         known = known or await self._first_seen(config, name)
         if known.name != name:
             renamed = _Reading(name, known.created)
-            await self._store.put(_store_key(config), renamed.kept, ttl=math.inf)
+            await self._store.put({_store_key(config): renamed.kept}, ttl=math.inf)
         self._set(config, _Reading(name, known.created, (info, parameters)))
 
     async def _remembered(self, config: AppConfig) -> _Reading | None:

@@ -387,12 +387,15 @@ class Completions:
         if conversation_id:
             answer = choices[0].channel.message
             await self._memory.remember(
-                thread, asking.owner, asking.conversation, conversation_id, answer, mark=mark
+                thread,
+                asking.owner,
+                asking.conversation,
+                conversation_id,
+                answer,
+                mark=mark,
+                inputs=prepared.call.lasting if prepared else None,
+                tools=prepared.tools if prepared else "",
             )
-            if prepared and prepared.call.lasting:
-                await self._memory.keep_inputs(asking.owner, conversation_id, prepared.call.lasting)
-            if prepared and prepared.tools:
-                await self._memory.keep_tools(asking.owner, conversation_id, prepared.tools)
         return last
 
     async def _ask(self, choice: Choice, asking: Asking) -> bytes:

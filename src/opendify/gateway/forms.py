@@ -86,11 +86,8 @@ class Forms:
         call_id = new_id(HUMAN)
         kept = Form(run, form.form_id or "", form.form_token or "", told)
         left = FORM_SECONDS if form.expiration_time is None else form.expiration_time - time.time()
-        await self._store.put(
-            owner.key("form", call_id),
-            msgspec.json.encode(kept).decode(),
-            ttl=max(left, 0.0) + AFTERWARDS,
-        )
+        entry = {owner.key("form", call_id): msgspec.json.encode(kept).decode()}
+        await self._store.put(entry, ttl=max(left, 0.0) + AFTERWARDS)
         return call_id
 
     async def answered(self, conversation: Conversation, model: Model, owner: Owner) -> Sequence[Submission]:

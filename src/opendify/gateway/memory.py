@@ -150,21 +150,32 @@ class Memory:
         answer: Message,
         *,
         mark: str = "",
+        inputs: Mapping[str, object] | None = None,
+        tools: str = "",
     ) -> None:
         """Keep what the next request needs to go on from this answer. Call it before the client sees the end.
 
         Args:
             answer: The answer as the client will send it back.
             mark: The invisible id that it ends with, if any.
+            inputs: The app's inputs for the turns to come; None or empty for none.
+            tools: The digest of the tools that the model has been told of just now; empty for none.
         """
+        entries: dict[str, str] = {}
         if thread.chat:
-            await self._store.put(thread.chat, conversation_id, ttl=self._ttl)
+            entries[thread.chat] = conversation_id
         marked = mark or (thread.marked and thread.conversation_id)
         if thread.by_digest or (thread.by_mark and not marked):
-            key = await _turn_key(owner, conversation, [*conversation.new, answer])
-            await self._store.put(key, conversation_id, ttl=self._ttl)
+            turn = await _turn_key(owner, conversation, [*conversation.new, answer])
+            entries[turn] = conversation_id
         if names := called(answer):
-            await self._store.put(owner.key("calls", conversation_id), _listed(names), ttl=self._ttl)
+            entries[owner.key("calls", conversation_id)] = _listed(names)
+        if inputs:
+            entries[owner.key("inputs", conversation_id)] = to_json(inputs).decode()
+        if tools:
+            entries[owner.key("tools", conversation_id)] = tools
+        if entries:
+            await self._store.put(entries, ttl=self._ttl)
 
     async def has_calls(self, thread: Thread, owner: Owner, conversation: Conversation) -> bool:
         """Whether the calls whose results come now were the last ones made in this thread's conversation.
@@ -186,7 +197,7 @@ class Memory:
             begun: Dify may have added a turn. If it surely hasn't, the history is still the newest one.
         """
         if thread.turn and thread.conversation_id and not begun:
-            await self._store.put(thread.turn, thread.conversation_id, ttl=self._ttl)
+            await self._store.put({thread.turn: thread.conversation_id}, ttl=self._ttl)
         if thread.claim:
             await self._store.delete(thread.claim)
 
@@ -205,18 +216,9 @@ class Memory:
         kept = await self._store.get(owner.key("inputs", conversation_id))
         return from_json(kept) if kept else {}
 
-    async def keep_inputs(self, owner: Owner, conversation_id: str, inputs: Mapping[str, object]) -> None:
-        """Remember the inputs for the turns to come."""
-        key = owner.key("inputs", conversation_id)
-        await self._store.put(key, to_json(inputs).decode(), ttl=self._ttl)
-
     async def tools(self, owner: Owner, conversation_id: str) -> str:
         """The digest of the tools that the model of this conversation was last told of; empty for none."""
         return await self._store.get(owner.key("tools", conversation_id)) or ""
-
-    async def keep_tools(self, owner: Owner, conversation_id: str, digest: str) -> None:
-        """Remember of which tools it has been told."""
-        await self._store.put(owner.key("tools", conversation_id), digest, ttl=self._ttl)
 
     async def _zero_width(self, owner: Owner, conversation: Conversation) -> Thread:
         marked = self._marked(owner, conversation)

@@ -72,8 +72,7 @@ class Uploads:
                 file.data, user=owner.identity, name=file.name, mime_type=file.mime_type
             )
             known = uploaded.id
-            await self._store.put(key, known, ttl=self._ttl)
-            await self._store.put(_by_id(known, owner), file.type, ttl=self._ttl)
+            await self._store.put({key: known, _by_id(known, owner): file.type}, ttl=self._ttl)
         return _local(file.type, known)
 
 

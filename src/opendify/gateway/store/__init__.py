@@ -44,7 +44,7 @@ def open_store(url: str) -> Store:
         >>> async def main():
         ...     store = open_store("memory:")
         ...     try:
-        ...         await store.put("greeting", "hello", ttl=60)
+        ...         await store.put({"greeting": "hello"}, ttl=60)
         ...         print(await store.take("greeting"), await store.get("greeting"))
         ...     finally:
         ...         await store.aclose()

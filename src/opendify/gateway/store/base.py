@@ -1,5 +1,6 @@
 """What a store promises. A store keeps short texts under keys for a time: conversations, uploads, claims."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -29,10 +30,11 @@ class Store(Protocol):
         """The value kept under `key`, or None."""
         ...
 
-    async def put(self, key: str, value: str, *, ttl: float) -> None:
-        """Keep `value` under `key`, in place of what was there.
+    async def put(self, entries: Mapping[str, str], *, ttl: float) -> None:
+        """Keep values under keys, in place of what was there: all of them, or none.
 
         Args:
+            entries: Key -> value.
             ttl: For how many seconds; `math.inf` keeps it for good.
         """
         ...

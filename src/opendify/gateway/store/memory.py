@@ -1,7 +1,7 @@
 """A store in the memory of one process: for tests, and for one worker that may forget."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from opendify.gateway.store.base import StoreError
 
@@ -24,8 +24,9 @@ class MemoryStore:
     async def get(self, key: str) -> str | None:
         return self._live(key)
 
-    async def put(self, key: str, value: str, *, ttl: float) -> None:
-        self._keep(key, value, ttl)
+    async def put(self, entries: Mapping[str, str], *, ttl: float) -> None:
+        for key, value in entries.items():
+            self._keep(key, value, ttl)
 
     async def add(self, key: str, value: str, *, ttl: float) -> bool:
         if self._live(key) is not None:

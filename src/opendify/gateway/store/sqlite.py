@@ -11,7 +11,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -144,9 +144,9 @@ class Entries:
     def run(self, operations: "Sequence[_Operation[Any]]") -> None:
         """Carry out operations in their order, all of them or, if an exception is raised, none."""
         self._now = self._clock()
-        writes = any(operation.writes for operation in operations)
-        sweep = writes and self._unswept >= SWEEP_ROWS
-        if len(operations) == 1 and not sweep:
+        writes = sum([operation.writes for operation in operations])
+        sweep = writes > 0 and self._unswept >= SWEEP_ROWS
+        if len(operations) == 1 and writes < 2 and not sweep:
             operations[0].carry_out(self)  # one statement is a transaction by itself
         else:
             self._db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
@@ -155,15 +155,15 @@ class Entries:
                     operation.carry_out(self)
                 if sweep:
                     self._sweep()
-        if writes:
-            self._unswept += SWEEP_ROWS_PER_WRITE * len(operations)
+        self._unswept += SWEEP_ROWS_PER_WRITE * writes
 
     def get(self, key: bytes) -> bytes | None:
         row = self._db.execute(_GET, (key, self._now)).fetchone()
         return row[0] if row else None
 
-    def put(self, key: bytes, value: bytes, ttl: float) -> None:
-        self._db.execute(_PUT, (key, value, self._now + ttl))
+    def put(self, values: Sequence[tuple[bytes, bytes]], ttl: float) -> None:
+        for key, value in values:
+            self._db.execute(_PUT, (key, value, self._now + ttl))
 
     def add(self, key: bytes, value: bytes, ttl: float) -> Entry | None:
         """The entry as it was kept, or None if there is one already."""
@@ -198,11 +198,11 @@ class Entries:
 
 
 class _Operation(Generic[T]):
-    """Something that somebody waits for, and what came of it."""
+    """Something that somebody waits for, and what came of it. `writes`: how many entries it changes."""
 
     __slots__ = ("_run", "future", "result", "writes")
 
-    def __init__(self, run: Callable[[Entries], T], future: asyncio.Future[T], writes: bool) -> None:
+    def __init__(self, run: Callable[[Entries], T], future: asyncio.Future[T], writes: int) -> None:
         self._run = run
         self.future = future
         self.writes = writes
@@ -239,12 +239,12 @@ class SqliteStore:
 
     async def get(self, key: str) -> str | None:
         digest = _digest(key)
-        value = await self._ask(lambda entries: entries.get(digest), writes=False).future
+        value = await self._ask(lambda entries: entries.get(digest), writes=0).future
         return None if value is None else _decode(value)
 
-    async def put(self, key: str, value: str, *, ttl: float) -> None:
-        digest, data = _digest(key), _encode(value)
-        await self._ask(lambda entries: entries.put(digest, data, ttl)).future
+    async def put(self, entries: Mapping[str, str], *, ttl: float) -> None:
+        values = [(_digest(key), _encode(value)) for key, value in entries.items()]
+        await self._ask(lambda kept: kept.put(values, ttl), writes=len(values)).future
 
     async def add(self, key: str, value: str, *, ttl: float) -> bool:
         digest, data = _digest(key), _encode(value)
@@ -290,7 +290,7 @@ class SqliteStore:
             raise RuntimeError("a store belongs to the event loop that used it first: open one for each loop")
         return loop
 
-    def _ask(self, run: Callable[[Entries], T], *, writes: bool = True) -> _Operation[T]:
+    def _ask(self, run: Callable[[Entries], T], *, writes: int = 1) -> _Operation[T]:
         loop = self._attach()
         if self._closed is not None:
             raise StoreError(f"the store {self._path} is closed; open it again")
