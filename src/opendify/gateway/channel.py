@@ -93,7 +93,7 @@ class Channel:
         out: list[bytes] = []
         smooth = self._pacer is not None and now is None
         if len(deltas) > 1 and (smooth or expected is not None or frames is None):
-            deltas = _joined(deltas)
+            deltas = joined(deltas)
         for kind, text in deltas:
             if kind == "reasoning":
                 self._reasoning.append(text)
@@ -235,10 +235,10 @@ class Channel:
         return role + out
 
 
-def _joined(deltas: Sequence[Delta]) -> Sequence[Delta]:
+def joined(deltas: Sequence[Delta]) -> Sequence[Delta]:
     """Neighbours of one kind as one: what came together is read at once, which costs half.
 
-    >>> _joined([("content", "a"), ("content", "b"), ("reasoning", "c")])
+    >>> joined([("content", "a"), ("content", "b"), ("reasoning", "c")])
     [('content', 'ab'), ('reasoning', 'c')]
     """
     return [
@@ -248,11 +248,11 @@ def _joined(deltas: Sequence[Delta]) -> Sequence[Delta]:
 
 
 def portions(deltas: Sequence[Delta], longest: int) -> Iterator[Sequence[Delta]]:
-    """The same text, neighbours of one kind as one, in portions of at most so many characters.
+    """The same text in portions of at most so many characters.
 
-    >>> list(portions([("content", "ab"), ("content", "c"), ("reasoning", "d")], 2))
+    >>> list(portions([("content", "abc"), ("reasoning", "d")], 2))
     [[('content', 'ab')], [('content', 'c')], [('reasoning', 'd')]]
     """
-    for kind, text in _joined(deltas):
+    for kind, text in deltas:
         for at in range(0, len(text), longest):
             yield [(kind, text[at : at + longest])]

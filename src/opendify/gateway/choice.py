@@ -11,7 +11,7 @@ import structlog
 
 from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.asking import Asking
-from opendify.gateway.channel import Channel, portions
+from opendify.gateway.channel import Channel, joined, portions
 from opendify.gateway.expected import Expected
 from opendify.gateway.faults import refusal
 from opendify.gateway.reply import Reply
@@ -124,8 +124,8 @@ class Choice:
             now = time.monotonic()
             if deltas is None:
                 out = channel.due(now)
-            elif channel.reads and sum([len(text) for _, text in deltas]) > LONG_READ:
-                out = await self._read_long(deltas)
+            elif channel.reads:
+                out = await self._read(joined(deltas))
             else:
                 out = channel.feed(deltas, None if answer.complete else now)
             if answer.failure:
@@ -137,9 +137,11 @@ class Choice:
         if channel.cut:
             await run.cut()
 
-    async def _read_long(self, deltas: Sequence[Delta]) -> bytes:
-        """Read a long text that came at once, and let others have their turns in between."""
+    async def _read(self, deltas: Sequence[Delta]) -> bytes:
+        """Read a text for calls or JSON; let others have their turns in between if it is long."""
         channel, answer = self.channel, self.answer
+        if sum([len(text) for _, text in deltas]) <= LONG_READ:
+            return channel.feed(deltas, None if answer.complete else time.monotonic())
         out = b""
         began = time.perf_counter()
         for portion in portions(deltas, PORTION):

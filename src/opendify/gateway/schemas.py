@@ -89,11 +89,12 @@ def check(schema: Mapping[str, object]) -> None:
     _compiled(schema)
 
 
-def fault(schema: Mapping[str, object], value: object) -> str | None:
+def fault(schema: Mapping[str, object], value: object, *, shallow: bool = False) -> str | None:
     """What is wrong with a value; None if it fits.
 
     Args:
         value: As it comes out of a JSON decoder.
+        shallow: It is known to be nested no more than `MAX_LEVELS` levels deep.
 
     Returns:
         The place, and what is expected there. The value that stands there is not told: it is a person's or
@@ -106,7 +107,7 @@ def fault(schema: Mapping[str, object], value: object) -> str | None:
     '$.days[1]: it is not of type "integer"'
     """
     compiled = _compiled(schema)
-    if _deeper(value, MAX_LEVELS):
+    if not shallow and _deeper(value, MAX_LEVELS):
         return f"$: it is nested more than {MAX_LEVELS} levels deep"
     if compiled.fits("", value):
         return None

@@ -19,6 +19,14 @@ _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,300})(?:\.\d{1,300})?(?:[eE][+-]?\d{1,4}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
 _CONSTANTS = {"true": True, "false": False, "null": None, "none": None}
+_KINDS: Mapping[type, str] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+}
 _ITEMS = ("prefixItems", "items")
 _MOST = 64
 """So many alternatives of one place are looked at; no tool has more that matter."""
@@ -35,12 +43,13 @@ class Place:
         types: The JSON types that are taken here; none said: every one.
     """
 
-    __slots__ = ("_inner", "_root", "_schemas", "types")
+    __slots__ = ("_inner", "_listed", "_root", "_schemas", "types")
 
     def __init__(self, schemas: Sequence[Mapping[str, Any]], root: Mapping[str, Any]) -> None:
         self._schemas = schemas
         self._root = root
         self._inner: dict[str | int, Place] = {}  # a few of those that were asked for
+        self._listed = max(map(_listed, schemas), default=0)
         self.types = frozenset([kind for schema in schemas for kind in _types(schema)])
 
     def takes(self, kind: str) -> bool:
@@ -68,7 +77,7 @@ class Place:
 
     def item(self, index: int) -> Place:
         """The place of an array's value."""
-        key = min(index, max(map(_listed, self._schemas), default=0))
+        key = min(index, self._listed)
         return self._inner.get(key) or self._keep(key, [_item(schema, key) for schema in self._schemas])
 
     def _keep(self, key: str | int, schemas: Iterable[object]) -> Place:
@@ -169,21 +178,7 @@ def kind_of(value: object) -> str:
     >>> kind_of(True), kind_of(3), kind_of(3.0), kind_of([])
     ('boolean', 'integer', 'number', 'array')
     """
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case _:
-            return "object"
+    return _KINDS.get(type(value), "object")
 
 
 def fit(value: object, where: Place) -> object:
@@ -195,9 +190,11 @@ def fit(value: object, where: Place) -> object:
     >>> fit({"days": "3", "zip": 8000, "to": "3"}, tool)
     {'days': 3, 'zip': '8000', 'to': '3'}
     """
+    kind = kind_of(value)
+    if kind == "string" and (not where.types or kind in where.types):
+        return value
     if isinstance(value, float) and value - value != 0:
         return None
-    kind = kind_of(value)
     if not where.takes(kind):
         value = _from_text(value, where) if isinstance(value, str) else _from_value(value, where)
     if isinstance(value, dict):
@@ -313,7 +310,8 @@ def unfit(arguments: str, schema: Mapping[str, object]) -> str:
     if not schema:
         return ""
     try:
-        return schemas.fault(schema, loads(arguments)) or ""
+        shallow = arguments.count("{") + arguments.count("[") <= schemas.MAX_LEVELS
+        return schemas.fault(schema, loads(arguments), shallow=shallow) or ""
     except schemas.SchemaError:
         return ""
     except ValueError as error:
