@@ -31,11 +31,14 @@ from benchmarks.fresh import Fresh
 from benchmarks.load import WrongAnswer
 from benchmarks.measure import DIRECT, Subject, Window, rounds
 from benchmarks.peers import Peer, Place
-from benchmarks.processes import NotStarted, Process
+from benchmarks.processes import CORES, NotStarted, Process
 from benchmarks.work import CENTRAL, QUICK, WORKS, Work
 
 HERE = Path(__file__).parent
-RESULTS, RATIOS, PLOTS = HERE / "results.json", HERE / "ratios.json", HERE / "plots"
+RESULTS, QUICK_RESULTS = HERE / "results.json", HERE / "results-quick.json"
+RATIOS, PLOTS = HERE / "ratios.json", HERE / "plots"
+LEAST_ROUNDS = 3
+"""Of a run that is committed: a median of fewer is none."""
 TABLE_WIDTH = 140
 PAGE, IMAGES = peers.ROOT / "docs/performance.md", peers.ROOT / "docs/images"
 BEGIN, END = "<!-- figures: written by `python -m benchmarks --page` -->\n", "<!-- end of figures -->"
@@ -104,22 +107,25 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console(highlight=False)
     console.width = max(console.width, TABLE_WIDTH)
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
+    if CORES[0] == CORES[1]:
         console.print("The benchmark needs two cores: the peers have one, clients and upstream the other.")
         return 1
     plan = CHECK if arguments.check else QUICKLY if arguments.quick else FULL
     if plan is FULL and find_spec("matplotlib") is None:
         console.print("The plots need matplotlib, which `make bench` installs: the extra `bench`.")
         return 1
+    count = arguments.rounds or plan.rounds
+    if arguments.page and count < LEAST_ROUNDS:
+        console.print(f"What is written into the documents takes {LEAST_ROUNDS} rounds or more.")
+        return 1
     try:
-        ran = run(console, plan, arguments.rounds or plan.rounds, cores)
+        ran = run(console, plan, count)
     except (NotStarted, WrongAnswer) as error:
         console.print(f"No figures: {error}", markup=False, style="red")
         return 1
     if arguments.check:
         return compare(console, ran)
-    tables, remarks, found = publish(console, ran)
+    tables, remarks, found = publish(console, ran, RESULTS if plan is FULL else QUICK_RESULTS)
     if plan is FULL:
         # Here, for the other plans do without matplotlib.
         from benchmarks import plots
@@ -134,29 +140,28 @@ def main() -> int:
     return 0
 
 
-def run(console: Console, plan: Plan, count: int, cores: Sequence[int]) -> Run:
+def run(console: Console, plan: Plan, count: int) -> Run:
     """Start everybody and measure."""
     measured, nginx_version = _peers(console, plan)
-    os.sched_setaffinity(0, {cores[0]})
+    os.sched_setaffinity(0, {CORES[0]})
     _allow_sockets()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opendify-bench-")))
-        # The clients' core, unless there is a third.
-        upstream = stack.enter_context(peers.upstream(directory, cores[1] if len(cores) > 2 else cores[0]))
+        upstream = stack.enter_context(peers.upstream(directory, CORES[0]))
         status = stack.enter_context(console.status(""))
         runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         started: list[Fresh] = []
         for number in range(plan.starts):
             status.update(f"start {number + 1} of {plan.starts}")
             (ours,) = (peer for peer in measured if peer.name == OURS)
-            place = _place(directory / f"fresh-{number}", upstream, cores)
+            place = _place(directory / f"fresh-{number}", upstream)
             started.append(fresh.start(ours, place, upstream, runner))
         subjects = [Subject(DIRECT, DIFY, upstream, upstream.memory())]
         for peer in measured:
             status.update(f"start {peer.title}")
-            process = stack.enter_context(peer.start(_place(directory / peer.name, upstream, cores)))
+            process = stack.enter_context(peer.start(_place(directory / peer.name, upstream)))
             if peer.name == TWO:
-                process.spread(cores)
+                process.spread()
             subjects.append(Subject(peer.name, peer.dialect, process, process.memory(), peer.skips))
         windows = runner.run(rounds(count, subjects, plan.works, upstream, status.update))
     return Run(windows, started, measured, _machine(nginx_version))
@@ -183,13 +188,13 @@ def _allow_sockets() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _place(directory: Path, upstream: Process, cores: Sequence[int]) -> Place:
+def _place(directory: Path, upstream: Process) -> Place:
     directory.mkdir()
-    return Place(directory, upstream.port, cores[-1])
+    return Place(directory, upstream.port, CORES[1])
 
 
-def publish(console: Console, ran: Run) -> tuple[list[report.Lines], list[str], bars.Found]:
-    """Print a run, and write `RESULTS`. Returns the tables, the remarks, and what was found."""
+def publish(console: Console, ran: Run, path: Path) -> tuple[list[report.Lines], list[str], bars.Found]:
+    """Print a run, and write all of it. Returns the tables, the remarks, and what was found."""
     found = results(ran.windows, list(ran.titles))
     everything = bars.Found({result.figure.name: result for result in found}, ran.fresh)
     said = bars.verdicts(everything)
@@ -204,8 +209,8 @@ def publish(console: Console, ran: Run) -> tuple[list[report.Lines], list[str], 
     for line in remarks:
         console.print(line, markup=False, soft_wrap=True)
     record = report.record(ran.windows, everything, said, ran.machine, ran.titles)
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
-    console.print(f"All windows: {RESULTS.relative_to(peers.ROOT)}")
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    console.print(f"All windows: {path.relative_to(peers.ROOT)}")
     return tables, remarks, everything
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks.dialects import Dialect
 from benchmarks.load import Load, Tally, WrongAnswer
-from benchmarks.processes import Process, busy, cpu_of
+from benchmarks.processes import CORES, Process, busy, cpu_of
 from benchmarks.work import BURST, PACE, PLAIN, Work
 
 LONGEST_GAP_MS = 200.0
@@ -60,7 +60,7 @@ class Window:
         load: CPU seconds of the clients.
         side: How busy the busier core of the two was, 0 to 1; they may share one.
         others: Share of the machine that went to processes outside the benchmark, 0 to 1.
-        idle: CPU seconds that the machine had to spare, of all cores together.
+        idle: CPU seconds that the two cores had to spare together.
         rest: Bytes of the peer in RAM before its first call.
         memory: Bytes of the peer in RAM at the window's end.
         call_ms: Milliseconds that calls took, those around the window too, median and 99th percentile.
@@ -123,7 +123,6 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
             memory = subject.process.memory()
     except (WrongAnswer, ConnectionError) as error:
         raise WrongAnswer(f"{subject.name}, {work.title}: {error}") from error
-    cores = os.cpu_count() or 1
     seconds, cpu, of_upstream, of_load, of_all, calls, chunks = (
         end - begin for begin, end in zip(before, after, strict=True)
     )
@@ -144,8 +143,8 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
         upstream=of_upstream,
         load=of_load,
         side=side / seconds,
-        others=max(0.0, of_all - ours) / (seconds * cores),
-        idle=max(0.0, seconds * cores - of_all),
+        others=max(0.0, of_all - ours) / (seconds * len(CORES)),
+        idle=max(0.0, seconds * len(CORES) - of_all),
         rest=subject.rest,
         memory=memory,
         call_ms=_percentiles(tally.seconds),

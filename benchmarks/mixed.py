@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks import peers
 from benchmarks.dialects import OPENAI
 from benchmarks.load import Load, WrongAnswer
-from benchmarks.processes import NotStarted, Process, busy, cpu_of
+from benchmarks.processes import CORES, NotStarted, Process, busy, cpu_of
 from benchmarks.work import BUSY, IMAGE, OURS, PACE, PACED, Work
 
 BAR_MS = 10.0
@@ -110,7 +110,7 @@ async def _window(number: int, gateway: Process, upstream: Process, beside: str)
         p99=cuts[98] * 1000,
         most=max(gaps) * 1000,
         cpu=cpu / SECONDS,
-        others=max(0.0, of_all - ours) / (SECONDS * (os.cpu_count() or 1)),
+        others=max(0.0, of_all - ours) / (SECONDS * len(CORES)),
     )
 
 
@@ -123,19 +123,18 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console(highlight=False)
     console.width = max(console.width, 100)
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
+    if CORES[0] == CORES[1]:
         console.print("This needs two cores: the gateway has one, clients and upstream the other.")
         return 1
-    os.sched_setaffinity(0, {cores[0]})
+    os.sched_setaffinity(0, {CORES[0]})
     ours = next(peer for peer in peers.PEERS if peer.name in OURS)
     seen: list[Gaps] = []
     try:
         with tempfile.TemporaryDirectory(prefix="opendify-mixed-") as name:
             directory = Path(name)
             with (
-                peers.upstream(directory, cores[1] if len(cores) > 2 else cores[0]) as upstream,
-                ours.start(peers.Place(directory, upstream.port, cores[-1])) as gateway,
+                peers.upstream(directory, CORES[0]) as upstream,
+                ours.start(peers.Place(directory, upstream.port, CORES[1])) as gateway,
                 asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
             ):
                 for number in range(arguments.rounds):

@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks import peers
 from benchmarks.dialects import OPENAI
 from benchmarks.load import Load, WrongAnswer
-from benchmarks.processes import NotStarted, Process
+from benchmarks.processes import CORES, NotStarted, Process
 from benchmarks.work import BURST, BUSY, OURS, PACED, Work
 
 PROFILED: dict[str, tuple[str, Work]] = {
@@ -98,16 +98,15 @@ def main() -> int:
     if spy is None:
         console.print("This needs py-spy, which `make profile` installs: the extra `profile`.")
         return 1
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[0]})
+    os.sched_setaffinity(0, {CORES[0]})
     FOLDER.mkdir(exist_ok=True)
     ours = next(peer for peer in peers.PEERS if peer.name in OURS)
     try:
         with tempfile.TemporaryDirectory(prefix="opendify-profile-") as temporary:
             directory = Path(temporary)
             with (
-                peers.upstream(directory, cores[0]) as upstream,
-                ours.start(peers.Place(directory, upstream.port, cores[-1])) as gateway,
+                peers.upstream(directory, CORES[0]) as upstream,
+                ours.start(peers.Place(directory, upstream.port, CORES[1])) as gateway,
                 asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
             ):
                 for name in arguments.names or PROFILED:
