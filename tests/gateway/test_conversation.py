@@ -2,13 +2,16 @@
 
 import json
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from opendify.gateway.conversation import Digest, attachments, canonical, in_chinese, read, said
+from opendify.gateway.conversation import Conversation, Digest, attachments, canonical, in_chinese, read, said
 from opendify.gateway.errors import OpenAIError
 from opendify.gateway.history import new, seeded
 from opendify.gateway.wire import FilePart, FunctionCall, ImageURL, Message, Part, ToolCall
@@ -394,3 +397,37 @@ def test_another_picture_makes_another_conversation() -> None:
 
 def test_lone_surrogates_do_no_harm() -> None:
     assert Digest("\ud800").add([Message("user", "\udfff")]).key()
+
+
+class Slow(list[Message]):
+    """A history that takes long to read: until somebody has read another one."""
+
+    def __init__(self, *messages: Message) -> None:
+        super().__init__(messages)
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[Message]:
+        self.begun.set()
+        assert self.over.wait(5)
+        return super().__iter__()
+
+
+def test_who_reads_a_long_history_in_a_thread_holds_up_nobody() -> None:
+    history = Slow(*talk("user: Hi"))
+    question = Message("user", "And now?")
+    with ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(lambda: Conversation("", history, question).digest)
+        assert history.begun.wait(5)
+        fast = threads.submit(lambda: Conversation("", talk("user: Hi"), question).digest)
+        done, _ = wait([fast], timeout=2)
+        history.over.set()
+        assert done == {fast}
+        assert fast.result().key() == slow.result().key()
+
+
+def test_what_was_read_of_a_conversation_is_not_taken_over_by_a_changed_one() -> None:
+    chat = read([Message("system", "Be brief."), *talk("user: Hi", "assistant: Hello", "user: And now?")])
+    assert chat.texts is chat.texts
+    other = replace(chat, history=talk("user: Good evening", "assistant: Hello"))
+    assert (chat.texts, other.texts) == (["Hi", "Hello"], ["Good evening", "Hello"])
+    assert chat.digest.key() != other.digest.key()

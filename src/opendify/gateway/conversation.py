@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from math import isfinite
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -33,6 +32,25 @@ _CHINESE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LETTER = re.compile(r"[A-Za-z\u00c0-\u02af\u0370-\u1fff]+")
 _SAMPLE = 4_000
 """Characters of the history that decide its language; the newest ones count."""
+
+
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """What is made when it is asked for, and then kept.
+
+    Not `functools.cached_property`: up to Python 3.11 that has one lock for all conversations, and one that
+    is read in a thread would hold up everybody else's tokens.
+    """
+
+    def __init__(self, make: Callable[[Conversation], T]) -> None:
+        self._make = make
+        self._name = make.__name__
+
+    def __get__(self, conversation: Conversation, _: type[Conversation]) -> T:
+        made = vars(conversation)[self._name] = self._make(conversation)
+        return made
 
 
 class Conversation(msgspec.Struct, frozen=True, dict=True):
@@ -64,12 +82,12 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
         """The question's text; empty if there is none."""
         return "" if self.question is None else said(self.question)
 
-    @cached_property
+    @_Once
     def texts(self) -> Sequence[str]:
         """What each turn of the history says: made once, for identity and seed alike."""
         return [said(message) for message in self.history]
 
-    @cached_property
+    @_Once
     def digest(self) -> Digest:
         """The identity of the history. Pictures in it take their time."""
         return Digest(self.system).add(self.history, self.texts)
@@ -83,7 +101,7 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
         """Whether what is new, or with ``history`` any turn, carries something that is not text."""
         return any(map(_has_files, self.new)) or (history and self._history_has_files)
 
-    @cached_property
+    @_Once
     def _history_has_files(self) -> bool:
         return any(map(_has_files, self.history))
 
