@@ -123,6 +123,7 @@ class Server:
         """Close all connections, whoever uses them."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+            self._sweeper = None
         for connection in tuple(self.connections):
             connection.close()
 
@@ -130,7 +131,7 @@ class Server:
 class Connection(asyncio.Protocol):
     """One connection: a request goes out, its answer comes in, and then the next.
 
-    `heard`: when a byte moved last.
+    `heard`: when a byte moved last, or, where that is later, when somebody began to wait for one again.
     """
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -267,15 +268,21 @@ class Connection(asyncio.Protocol):
         """See to it that whoever waits does so no longer than that without a byte moving.
 
         One timer serves for all that is waited for: it looks when it fires, and is set anew if that is early.
+        Where nobody waits by then, it is set no more, and the time in which nobody did is no silence.
         """
-        if self._timer is not None:
-            if silence == self._silence:
-                return
+        if self._timer is None:
+            self.heard = self.loop.time()
+        elif silence == self._silence:
+            return
+        else:
             self._timer.cancel()
             self._timer = None
         self._silence = silence
-        if silence is not None:
-            self._timer = self.loop.call_at(self.heard + silence, self._look)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._silence is not None:
+            self._timer = self.loop.call_at(self.heard + self._silence, self._look)
 
     def _look(self) -> None:
         self._timer = None
@@ -284,7 +291,7 @@ class Connection(asyncio.Protocol):
         if self.loop.time() - self.heard >= self._silence:
             self.close(_Silence())
         else:
-            self.watch(self._silence)
+            self._set_timer()
 
 
 class _Silence(Exception):

@@ -332,6 +332,15 @@ async def test_a_slow_reader_slows_the_server_down_and_is_no_silence(transport: 
         assert response.ended
 
 
+async def test_time_in_which_nobody_reads_is_no_silence(transport: HttptoolsTransport) -> None:
+    with WireServer(events(b"1", Pause(1), b"2")) as server:
+        response = await transport.open(asked(server.url, silence=0.5))
+        assert await response.chunk() == b"1"
+        await asyncio.sleep(0.8)
+        assert await response.chunk() == b"2"
+        await response.aclose()
+
+
 async def test_what_came_in_between_is_one_chunk(transport: HttptoolsTransport) -> None:
     with WireServer(events(b"1", b"2", Pause(0.1), b"3", b"4", Pause(0.1), b"5")) as server:
         response = await transport.open(asked(server.url))
