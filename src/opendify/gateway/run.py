@@ -154,8 +154,8 @@ class Run:
         payloads: Sequence[bytes] | None
         try:
             if self._unread:
-                payloads, self._unread = self._unread, ()
                 await asyncio.sleep(0)
+                payloads, self._unread = self._unread, ()
             elif until is None:
                 payloads = await self._stream.read()
             else:
