@@ -29,6 +29,14 @@ SLOTS = 110
 
 TIMEOUT = 2.0
 
+SLOW_READING = """
+import time
+import opendify.gateway.completions as completions
+parse = completions.parse
+completions.parse = lambda body: (time.sleep(1), parse(body))[1]
+"""
+"""What takes milliseconds takes long enough to leave meanwhile."""
+
 
 @pytest.fixture(scope="module")
 def dify() -> Iterator[FaultyDify]:
@@ -86,15 +94,21 @@ def _request(course: str, *, model: str = "chat", stream: bool = True, **more: o
     return {"model": NAMES.get(model, model), "messages": messages, "stream": stream, **more}
 
 
-async def _visit(gateway: Gateway, request: dict[str, object], *, cut: int | None = None) -> Visit:
-    """Send a request, or the first `cut` bytes of its body."""
+async def _visit(
+    gateway: Gateway,
+    request: dict[str, object],
+    *,
+    cut: int | None = None,
+    on: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None,
+) -> Visit:
+    """Send a request, or the first `cut` bytes of its body; on a connection that is there, or a new one."""
     visit_id = uuid4().hex
     body = json.dumps(request).encode()
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
         f"X-Request-Id: {visit_id}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    reader, writer = await asyncio.open_connection(*gateway.address)
+    reader, writer = on or await asyncio.open_connection(*gateway.address)
     writer.write(head.encode() + body[:cut])
     await writer.drain()
     return Visit(visit_id, reader, writer)
@@ -397,3 +411,36 @@ async def test_the_openai_package_stops_a_run_by_closing_its_stream(
                 break
         await stream.close()
         await until(lambda: dify.stopped)
+
+
+async def test_who_leaves_its_second_request_on_a_connection_is_heard_though_the_first_is_not_tidied_up(
+    gateway: Gateway, dify: FaultyDify
+) -> None:
+    first = await _visit(gateway, _request("endless-speech"))
+    await first.read_until(b"[DONE]\n\n")
+    second = await _visit(gateway, _request("talk"), on=(first.reader, first.writer))
+    await second.read_until(b'"and so on, "')
+    await _over(gateway, first)  # Dify's speech was waited for until now
+    second.leave()
+    await until(lambda: dify.stopped)
+    assert (await _over(gateway, second))["error"] == "client_gone"
+
+
+async def test_who_leaves_while_its_large_request_is_read_starts_no_run(dify: FaultyDify) -> None:
+    dify.forget()
+    settings = {"DIFY_API_BASE": dify.base_url, "DIFY_API_KEYS": KEYS["chat"]}
+    with running_gateway(first=SLOW_READING, **settings) as gateway:
+        visit = await _visit(gateway, _request("talk" + " on" * 100_000))
+        await asyncio.sleep(0.2)
+        visit.leave()
+        line = await _over(gateway, visit)
+    assert (line["status"], line["error"]) == (499, "client_gone")
+    assert not dify.calls
+
+
+async def test_who_leaves_after_a_large_request_is_heard(gateway: Gateway, dify: FaultyDify) -> None:
+    visit = await _visit(gateway, _request("ponder" + " on" * 100_000, stream=False))
+    await until(lambda: dify.calls)
+    visit.leave()
+    await until(lambda: dify.stopped)
+    assert (await _over(gateway, visit))["error"] == "client_gone"

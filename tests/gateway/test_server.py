@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from openai import APIError, AsyncOpenAI, OpenAI, RateLimitError
 
+from opendify.gateway.reply import ON_DISCONNECT, Reply
 from opendify.simulator import Simulator
 from servers import Gateway, eventually, running_gateway
 
@@ -386,6 +387,31 @@ def test_what_goes_wrong_after_a_ping_is_told_in_the_stream(
     frames = [line for line in reply.decode().splitlines() if line.startswith("data: ")]
     assert json.loads(frames[-2].removeprefix("data: "))["error"]["code"] == "upstream_error"
     assert frames[-1] == "data: [DONE]"
+
+
+async def test_a_ping_that_is_due_at_the_end_of_an_answer_is_not_sent_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[bytes] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    def take(_: object, *, no_more: bool = False) -> bool:
+        return not no_more
+
+    call = asyncio.current_task()
+    assert call is not None
+    monkeypatch.setattr("opendify.gateway.reply.PING_SECONDS", 0.0)
+    reply = Reply({ON_DISCONNECT: take}, send, call, "id")
+    reply.streaming = True
+    reply.attend()
+    for _ in range(2):  # now the silence is known to be long, and its ping comes next
+        await asyncio.sleep(0)
+    await reply.answer(500, b"The end.")
+    await reply.leave()
+    assert sent == [b"", b"The end."]
+    assert reply.finished
 
 
 def test_a_plain_answer_has_no_pings(impatient: OpenAI, user: str) -> None:

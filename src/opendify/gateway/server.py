@@ -142,23 +142,23 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
         """HTTP/1.1, except that a request that is too slow, or its head too large, ends the connection."""
 
         # Beside uvicorn's 27: of more than 30 in a `__dict__`, each connection has a table of names, 1.5 KB.
-        __slots__ = ("_hears", "_in_head", "_in_message", "_patience", "_pending", "_too_large")
+        __slots__ = ("_hearers", "_in_head", "_in_message", "_patience", "_pending", "_too_large")
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             self._in_message = self._in_head = self._too_large = False
             # bytes of a head that is not complete, whose last value may never end; of a trailer
             self._pending = 0
             self._patience: asyncio.TimerHandle | None = None
-            # who is answering, if it wants to know that the client went
-            self._hears: Callable[[], None] | None = None
+            # answers that want to know that the client went: the one that is given, and the one before
+            self._hearers: list[Callable[[], None]] = []
             super().connection_made(transport)
             self._wait_for_client()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._wait_no_more()
             super().connection_lost(exc)
-            if self._hears is not None:
-                self._hears()
+            for hears in self._hearers:
+                hears()
 
         def data_received(self, data: bytes) -> None:
             was_in_head = self._in_head
@@ -196,6 +196,8 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
             self._in_message = False
             self._wait_no_more()
             super().on_message_complete()
+            if not self.pipeline:
+                self.flow.resume_reading()  # which a long body stops; nothing else tells that the client goes
 
         def on_response_complete(self) -> None:
             # of several requests in one go the last may still wait for its answer, and take its time
@@ -213,8 +215,13 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
             self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
             self.transport.close()
 
-        def _tell(self, hears: Callable[[], None] | None) -> None:
-            self._hears = hears
+        def _tell(self, hears: Callable[[], None], *, no_more: bool = False) -> bool:
+            if no_more:
+                self._hearers.remove(hears)
+            elif not self.transport.is_closing():
+                self._hearers.append(hears)
+                return True
+            return False
 
         def _limit(self, size: int) -> None:
             if size > header_limit and not self._too_large:
