@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 
 import structlog
@@ -74,7 +73,7 @@ class Run:
         self._stopped = False
         self._stream: Events | None = None
         self._unread: Sequence[bytes] = ()
-        self._submissions: deque[Submission] = deque()
+        self._submissions: list[Submission] = []
         self._resumption: Resumption | None = None
 
     @property
@@ -136,9 +135,9 @@ class Run:
         if self._reply.gone:
             raise ClientGone
         self._kind = KINDS[self._model.mode]
-        self._submissions = deque(submissions)
+        self._submissions = list(submissions)
         self.answer.go_on(told=submissions[0].form.told)
-        await self._submit(self._submissions.popleft())
+        await self._submit(self._submissions.pop(0))
 
     async def read(self, until: float | None = None) -> list[Delta] | None:
         """The next pieces of the answer, as one network read brings them; of a long one, some.
@@ -179,7 +178,7 @@ class Run:
         """The run has come to a pause, and there are more answers."""
         self.answer.go_on(told=self.answer.told)
         try:
-            await self._submit(self._submissions.popleft())
+            await self._submit(self._submissions.pop(0))
         except (DifyError, OpenAIError) as error:
             self.answer.failure = error
 
