@@ -28,6 +28,7 @@ completions.parse = reads_slowly
 """
 """Makes the gateway read each request for 100 ms of CPU, on its event loop."""
 
+CHAT = "Simulated Chat"
 SECRET = "my aunt lives in Kyoto"
 
 
@@ -38,7 +39,7 @@ def slow_steps(gateway: Gateway) -> list[dict[str, object]]:
 def ask(gateway: Gateway, text: str) -> None:
     with OpenAI(base_url=gateway.base_url, api_key="none", max_retries=0) as openai:
         answer = openai.chat.completions.with_raw_response.create(
-            model="Simulated Chat", messages=[{"role": "user", "content": text}]
+            model=CHAT, messages=[{"role": "user", "content": text}]
         )
     gateway.request(answer.headers["x-request-id"])  # its line is behind those of its steps
 
@@ -79,10 +80,41 @@ def test_a_time_that_is_none_is_refused_at_the_start(dify: Simulator, wrong: str
         pass
 
 
+COUNTS_WHAT_IS_LEFT = """
+import atexit, gc, json, sys
+
+gc.disable()
+
+@atexit.register
+def count():
+    names = [type(one).__name__ for one in gc.get_objects()]
+    left = {name: names.count(name) for name in ("Reply", "RequestResponseCycle", "Protocol")}
+    print(json.dumps({"event": "left", **left}), file=sys.stderr)
+"""
+"""Lets the gateway's process collect no garbage, and tell at its end what there is of answered requests."""
+
+
+def test_what_answered_requests_leave_behind_needs_no_garbage_collection(dify: Simulator) -> None:
+    """It looks through all that lives, while nobody's tokens move."""
+    with (
+        running_gateway(
+            first=COUNTS_WHAT_IS_LEFT, DIFY_API_BASE=dify.base_url, DIFY_API_KEYS=dify.keys["chat"]
+        ) as gateway,
+        OpenAI(base_url=gateway.base_url, api_key="none", max_retries=0) as openai,
+    ):
+        for number in range(20):
+            asked: list[Any] = [{"role": "user", "content": f"Question {number}"}]
+            openai.chat.completions.create(model=CHAT, messages=asked)
+            for _ in openai.chat.completions.create(model=CHAT, messages=asked, stream=True):
+                pass
+    (left,) = [line for line in gateway.lines if line["event"] == "left"]
+    assert left["Reply"] == 0
+    assert left["RequestResponseCycle"] == left["Protocol"], "a closed connection leaves itself and its last"
+
+
 # ── usual work ───────────────────────────────────────────────────────────────────────────────────────
 
 LIMIT_MS = 5
-CHAT = "Simulated Chat"
 MANY = tuple(AppSpec(f"many-{number}", "chat", name=f"Many {number}") for number in range(50))
 
 

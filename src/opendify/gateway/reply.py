@@ -66,8 +66,7 @@ class Reply:
         finished: The last byte is out.
         gone: The client went away before that.
         late: Too much time went by without a word of the client.
-        undisturbed: A context: what is done in it is done to its end, even if the client goes meanwhile.
-            Raises `ClientGone` behind it, if the client has.
+        kept: How many contexts there are now in which nothing disturbs the call.
         first_at: When the first piece of the answer went out, by the clock of `time.perf_counter`.
     """
 
@@ -78,7 +77,7 @@ class Reply:
         self.finished = False
         self.gone = False
         self.late = False
-        self.undisturbed = _Undisturbed(self)
+        self.kept = 0
         self.status = 0
         self.first_at: float | None = None
         self._scope = scope
@@ -151,6 +150,14 @@ class Reply:
         if self.streaming:
             self._timer = self._call.get_loop().call_later(PING_SECONDS, self._listen)
 
+    @property
+    def undisturbed(self) -> _Undisturbed:
+        """A context: what is done in it is done to its end, even if the client goes meanwhile.
+
+        Raises `ClientGone` behind it, if the client has.
+        """
+        return _Undisturbed(self)  # kept here, it would make a circle for the garbage collection to find
+
     async def leave(self) -> None:
         """The call is at its end."""
         self._scope[ON_DISCONNECT](self._lost, no_more=True)
@@ -167,7 +174,7 @@ class Reply:
         if self.finished:
             return
         self.gone = True
-        if not self.undisturbed.depth:
+        if not self.kept:
             self._call.cancel()
 
     def _listen(self) -> None:
@@ -191,18 +198,17 @@ class Reply:
 class _Undisturbed:
     """What `Reply.undisturbed` is; a class, since every call enters it thrice."""
 
-    __slots__ = ("_reply", "depth")
+    __slots__ = ("_reply",)
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self.depth = 0
 
     def __enter__(self) -> None:
-        self.depth += 1
+        self._reply.kept += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.depth -= 1
+        self._reply.kept -= 1
         if error is None and self._reply.gone:
             raise ClientGone

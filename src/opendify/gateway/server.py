@@ -242,7 +242,8 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
 class _Joined:
     """The way out of one answer: its head waits for what comes next, as nothing here lets that wait.
 
-    Both in one write are 12 µs less than in two, and the client wakes up once.
+    Both in one write are 12 µs less than in two, and the client wakes up once. Then it steps aside: what an
+    answer leaves behind must be no circle, or it is up to the garbage collection, which holds everybody up.
     """
 
     __slots__ = ("_cycle", "_head", "_transport", "close", "is_closing")
@@ -256,14 +257,15 @@ class _Joined:
 
     def write(self, data: bytes) -> None:
         cycle = self._cycle
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif self._head is None and cycle.response_started:
+        if self._head is not None:
+            data = self._head + data
+        elif cycle.response_started:
             has_body = cycle.chunked_encoding or cycle.expected_content_length > 0
             if has_body and cycle.scope["method"] != "HEAD":
                 self._head = data
                 return
-            self._head = b""
+        if cycle.response_started:
+            cycle.transport = self._transport
         self._transport.write(data)
 
 
