@@ -80,7 +80,7 @@ class Reply:
         self.kept = 0
         self.status = 0
         self.first_at: float | None = None
-        self._scope = scope
+        self._tell = scope.pop(ON_DISCONNECT)  # in there, it would hold the connection that holds the scope
         self._send = send
         self._call = call
         self._timer: asyncio.TimerHandle | None = None
@@ -145,7 +145,7 @@ class Reply:
         Raises:
             ClientGone: If it has gone already.
         """
-        if not self._scope[ON_DISCONNECT](self._lost):
+        if not self._tell(self._lost):
             raise ClientGone
         if self.streaming:
             self._timer = self._call.get_loop().call_later(PING_SECONDS, self._listen)
@@ -160,7 +160,7 @@ class Reply:
 
     async def leave(self) -> None:
         """The call is at its end."""
-        self._scope[ON_DISCONNECT](self._lost, no_more=True)
+        self._tell(self._lost, no_more=True)
         self.heard()
         if self._ping is not None:
             await self._ping
