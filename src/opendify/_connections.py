@@ -97,13 +97,22 @@ class Server:
 
     async def _reach(self, loop: asyncio.AbstractEventLoop) -> Connection:
         """A connection to the first of the server's addresses that can be reached."""
+        addresses = await self._look_up(loop)
+        context, name = self._context, self._host if self._context else None
+
+        def make() -> Connection:
+            return Connection(self, loop)
+
+        if len(addresses) == 1 and addresses[0][0] == socket.AF_INET:  # no choice: 80 µs less
+            host, port = cast("tuple[str, int]", addresses[0][4])
+            _, only = await loop.create_connection(make, host, port, ssl=context, server_hostname=name)
+            return only
         connected = await start_connection(
-            await self._look_up(loop), happy_eyeballs_delay=_HEAD_START, interleave=1, loop=loop
+            addresses, happy_eyeballs_delay=_HEAD_START, interleave=1, loop=loop
         )
-        name = self._host if self._context else None
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(self, loop), sock=connected, ssl=self._context, server_hostname=name
+                make, sock=connected, ssl=context, server_hostname=name
             )
         except BaseException:
             connected.close()
