@@ -86,6 +86,7 @@ class Server:
             async with deadline:
                 connection = await self._reach(loop)
         except (OSError, UnicodeError) as error:  # the latter where a name can be nobody's
+            error.__traceback__ = None  # on its way stands what holds it, and would hold this request
             if deadline.expired():
                 failure: APIConnectionError = no_connection_in_time(request.address, seconds, error)
             else:
@@ -93,7 +94,10 @@ class Server:
         else:
             return connection
         self._addresses = ()  # they may be others by now
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # or the error would hold this frame, and this frame the error
 
     async def _reach(self, loop: asyncio.AbstractEventLoop) -> Connection:
         """A connection to the first of the server's addresses that can be reached."""

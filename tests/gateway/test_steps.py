@@ -4,10 +4,11 @@ import base64
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from openai import OpenAI
+from openai import APIError, OpenAI
 
 from opendify.simulator import AppSpec, Simulator, default_apps
 from servers import Gateway, eventually, running_gateway
@@ -88,7 +89,7 @@ gc.disable()
 @atexit.register
 def count():
     names = [type(one).__name__ for one in gc.get_objects()]
-    left = {name: names.count(name) for name in ("Reply", "RequestResponseCycle", "Protocol")}
+    left = {name: names.count(name) for name in ("Reply", "AsyncRequest", "RequestResponseCycle", "Protocol")}
     print(json.dumps({"event": "left", **left}), file=sys.stderr)
 """
 """Lets the gateway's process collect no garbage, and tell at its end what there is of answered requests."""
@@ -119,6 +120,30 @@ def test_what_answered_requests_leave_behind_needs_no_garbage_collection(
     assert left["Reply"] == 0
     # of the connections by which the test asked whether it is ready, each leaves itself and its request
     assert left["RequestResponseCycle"] == left["Protocol"] < 40
+
+
+def test_what_failed_requests_leave_behind_needs_none_either() -> None:
+    """While a Dify is down, requests of megabytes fail one after the other."""
+    with ExitStack() as up:
+        dify = up.enter_context(Simulator(pace=0))
+        settings = {"DIFY_API_BASE": dify.base_url, "DIFY_API_KEYS": dify.keys["chat"]}
+        with (
+            running_gateway(first=COUNTS_WHAT_IS_LEFT, **settings) as gateway,
+            OpenAI(base_url=gateway.base_url, api_key="none", max_retries=0) as openai,
+        ):
+
+            def fail(question: str, **more: Any) -> None:
+                asked: list[Any] = [{"role": "user", "content": question}]
+                with pytest.raises(APIError):
+                    list(openai.chat.completions.create(model=CHAT, messages=asked, stream=True, **more))
+
+            for question in ("[[error0:server]]", "[[error:server]]"):
+                fail(question)
+                fail(question, n=2)
+            up.close()
+            fail("Is anybody there?")
+    (left,) = [line for line in gateway.lines if line["event"] == "left"]
+    assert left["Reply"] == left["AsyncRequest"] == 0
 
 
 # ── usual work ───────────────────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@ from opendify.gateway.attachments import Attachment, Inline, collect, limits
 from opendify.gateway.catalog import Catalog, Model
 from opendify.gateway.choice import Choice, Head
 from opendify.gateway.conversation import read
-from opendify.gateway.errors import OpenAIError, from_dify, invalid, unauthorized
+from opendify.gateway.errors import OpenAIError, from_dify, invalid, let_go, unauthorized
 from opendify.gateway.forms import Forms, Submission
 from opendify.gateway.human import arguments, for_the_model, in_words
 from opendify.gateway.memory import Memory, Owner, Thread
@@ -144,17 +144,21 @@ class Completions:
         try:
             await self._serve(headers, receive, reply, record)
         except OpenAIError as error:
+            let_go(error)
             await _refuse(error, reply, record)
-        except ClientGone:
+        except ClientGone as error:
+            let_go(error)
             reply.gone = True
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            let_go(error)
             reply.heard()  # nothing more is expected of the client
             if not reply.gone:
                 await _refuse(_too_late() if reply.late else _SHUTTING_DOWN, reply, record)
             call.uncancel()  # it was cancelled to come to its end, and has
-        except Exception:
+        except Exception as error:
             record.error = "internal_error"
             log.exception("internal error", request_id=record.request_id, model=record.model)
+            let_go(error)
             await reply.refuse(
                 OpenAIError(
                     500, "The gateway failed; its log says why.", type="api_error", code="internal_error"
@@ -253,9 +257,11 @@ class Completions:
             record.usage = total(choice.run.usage for choice in choices)
             await _finish(head, asking, prepared, choices, last, record.usage, reply)
         except DifyError as error:
+            let_go(error)
             _tell_operator(error, model, record)
             await _refuse(from_dify(error, model.id), reply, record)
         except OpenAIError as error:
+            let_go(error)
             await _refuse(error, reply, record)
         finally:
             # the client has its answer by now: a Dify that fails may also be slow to hear that it must stop,
@@ -528,9 +534,12 @@ async def _all(parts: Sequence[Coroutine[object, object, None]]) -> None:
     if len(parts) == 1:
         await parts[0]
         return
-    for outcome in await asyncio.gather(*parts, return_exceptions=True):
-        if outcome is not None:
-            raise outcome
+    outcomes = await asyncio.gather(*parts, return_exceptions=True)
+    failures = [outcome for outcome in outcomes if outcome is not None]
+    for unheard in failures[1:]:
+        let_go(unheard)
+    if failures:
+        raise failures[0]
 
 
 async def _decide(large: bool, function: Callable[[], T]) -> T:

@@ -190,3 +190,22 @@ def from_dify(error: DifyError, model: str) -> OpenAIError:
             return upstream(f"Dify's answer on model '{model}' ended before it was complete.")
         case _:
             return upstream(f"Dify's answer on model '{model}' could not be read.")
+
+
+def let_go(error: BaseException) -> None:
+    """Forget the way that an error came, once it is dealt with.
+
+    What stands on that way may hold the error in turn, and holds all of the request: megabytes, which only
+    the garbage collection would find, and that comes seldom.
+
+    >>> try:
+    ...     raise KeyError("a") from ValueError("b")
+    ... except KeyError as error:
+    ...     let_go(error)
+    ...     print(error.__traceback__)
+    None
+    """
+    on: BaseException | None = error
+    while on is not None:
+        on.__traceback__ = None
+        on = on.__cause__ or on.__context__

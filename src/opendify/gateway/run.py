@@ -18,7 +18,7 @@ from opendify import (
 )
 from opendify.gateway.answer import Answer, Delta
 from opendify.gateway.catalog import Model
-from opendify.gateway.errors import OpenAIError
+from opendify.gateway.errors import OpenAIError, let_go
 from opendify.gateway.forms import Submission
 from opendify.gateway.human import refused, submitted
 from opendify.gateway.reply import ClientGone, Reply
@@ -167,6 +167,7 @@ class Run:
         except TimeoutError:
             return None
         except DifyError as error:
+            let_go(error)
             self.answer.failure, deltas = error, []
         else:
             deltas = self.answer.end() if payloads is None else self.answer.feed(payloads)
