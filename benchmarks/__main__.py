@@ -118,13 +118,16 @@ def main() -> int:
     if arguments.page and count < LEAST_ROUNDS:
         console.print(f"What is written into the documents takes {LEAST_ROUNDS} rounds or more.")
         return 1
+    if arguments.check and not RATIOS.exists():
+        console.print(f"There is no {RATIOS.name} to compare with: make bench ARGS=--page writes it.")
+        return 1
     try:
         ran = run(console, plan, count)
     except (NotStarted, WrongAnswer) as error:
         console.print(f"No figures: {error}", markup=False, style="red")
         return 1
     if arguments.check:
-        return compare(console, ran)
+        return compare(console, ran, json.loads(RATIOS.read_text()))
     tables, remarks, found = publish(console, ran, RESULTS if plan is FULL else QUICK_RESULTS)
     if plan is FULL:
         # Here, for the other plans do without matplotlib.
@@ -214,15 +217,12 @@ def publish(console: Console, ran: Run, path: Path) -> tuple[list[report.Lines],
     return tables, remarks, everything
 
 
-def compare(console: Console, ran: Run) -> int:
+def compare(console: Console, ran: Run, before: Mapping[str, float]) -> int:
     """Print the ratios of a run beside the committed ones. Returns the exit code."""
-    now = check.ratios(results(ran.windows, list(ran.titles)))
     try:
-        changes = check.changes(now, json.loads(RATIOS.read_text()))
-    except (OSError, KeyError) as error:
-        console.print(
-            f"{RATIOS.name} has no ratio to compare with ({error!r}): make bench ARGS=--page writes it."
-        )
+        changes = check.changes(check.ratios(results(ran.windows, list(ran.titles))), before)
+    except check.NotComparable as error:
+        console.print(f"Not checked: {error}.", style="red")
         return 1
     for change in changes:
         console.print(str(change), style="red" if change.slower else "")

@@ -47,12 +47,16 @@ class Change:
         )
 
 
+class NotComparable(Exception):
+    """A ratio that is checked is missing, here or there. Says which, and what to do."""
+
+
 def ratios(results: Iterable[Result]) -> dict[str, float]:
     """What is committed of a run."""
     return {
         result.figure.name: round(result.ratios[FLOOR], 3)
         for result in results
-        if result.figure.name in CHECKED
+        if result.figure.name in CHECKED and FLOOR in result.ratios
     }
 
 
@@ -60,6 +64,13 @@ def changes(now: Mapping[str, float], before: Mapping[str, float]) -> list[Chang
     """Each checked ratio beside the committed one.
 
     Raises:
-        KeyError: If one is not among the committed: they are of another version of the benchmark.
+        NotComparable: If the run lacks one, or those committed do: they are of another version of the
+            benchmark.
     """
+    if unmeasured := [name for name in CHECKED if name not in now]:
+        raise NotComparable(f"this run has no ratio of {', '.join(unmeasured)}: nothing is compared")
+    if unknown := [name for name in CHECKED if name not in before]:
+        raise NotComparable(
+            f"ratios.json has no ratio of {', '.join(unknown)}: make bench ARGS=--page writes it anew"
+        )
     return [Change(name, now[name], before[name]) for name in CHECKED]

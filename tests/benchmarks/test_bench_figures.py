@@ -156,9 +156,13 @@ def test_the_check_fails_past_a_fifth() -> None:
     assert [change.name for change in check.changes(now, before) if change.slower] == ["chunk_cpu_us"]
 
 
-def test_the_check_says_so_if_a_ratio_was_never_committed() -> None:
-    with pytest.raises(KeyError):
-        check.changes(dict.fromkeys(check.CHECKED, 1.5), {})
+def test_the_check_says_on_which_side_a_ratio_is_missing() -> None:
+    whole = dict.fromkeys(check.CHECKED, 1.5)
+    without = {name: ratio for name, ratio in whole.items() if name != "burst_cpu_us"}
+    with pytest.raises(check.NotComparable, match=r"ratios\.json has no ratio of burst_cpu_us"):
+        check.changes(whole, without)
+    with pytest.raises(check.NotComparable, match="this run has no ratio of burst_cpu_us"):
+        check.changes(without, whole)
 
 
 def test_the_ratios_of_a_run_are_what_the_next_check_compares_with() -> None:
