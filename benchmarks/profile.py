@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvloop
@@ -28,7 +28,7 @@ from benchmarks.work import BURST, BUSY, OURS, PACED, Work
 PROFILED: dict[str, tuple[str, Work]] = {
     "call": ("a plain call, of 32 at once", BUSY),
     "burst": ("a stream of 100 tokens at once", BURST),
-    "chunk": ("a chunk of 100 streams, 50 tokens a second each", PACED),
+    "chunk": ("a chunk of 100 streams, 50 tokens a second each", replace(PACED, climbs=False)),
 }
 """What is looked at: its name, what it is, and the work that has it."""
 
@@ -38,10 +38,13 @@ RATE = 500
 LEFT_OUT = 1.0
 """Seconds at the beginning of a work that are not looked at: connections are made, caches filled."""
 
+LONGEST_DRAWING = 60.0
+"""Seconds that py-spy may take beyond those that it looks."""
+
 FOLDER = peers.ROOT / "benchmarks/profiles"
 
 
-class NotAllowed(Exception):
+class NotSeen(Exception):
     """py-spy could not look at the gateway."""
 
 
@@ -114,7 +117,7 @@ def main() -> int:
                     micros = runner.run(_look(spy, gateway, name, arguments.seconds, stacks))
                     console.print(_table(name, micros, stacks.read_text(), arguments.rows))
                     console.print(f"Flame graph: {_drawing(name).relative_to(peers.ROOT)}\n")
-    except (NotStarted, WrongAnswer, NotAllowed) as error:
+    except (NotStarted, WrongAnswer, NotSeen) as error:
         console.print(f"No profile: {error}", markup=False, style="red")
         return 1
     return 0
@@ -141,9 +144,17 @@ async def _spy(spy: str, gateway: Process, seconds: int, form: str, output: Path
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    printed, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(seconds + LONGEST_DRAWING):
+            printed, _ = await process.communicate()
+    except TimeoutError as error:
+        raise NotSeen(f"py-spy did not end within {seconds + LONGEST_DRAWING:g} s.") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
-        raise NotAllowed(
+        raise NotSeen(
             f"py-spy ended with {process.returncode}. It must be allowed to look at other processes: "
             f"as root, or where kernel.yama.ptrace_scope is 0. It printed:\n{printed.decode()[-2000:]}"
         )
