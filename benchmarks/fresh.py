@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
+from benchmarks.load import WrongAnswer
 from benchmarks.measure import Subject, window
 from benchmarks.peers import Peer, Place
 from benchmarks.processes import Process
@@ -49,11 +50,19 @@ def start(peer: Peer, place: Place, upstream: Process, runner: asyncio.Runner) -
         place: Where it runs.
         upstream: The Dify behind it.
         runner: Where the clients run.
+
+    Raises:
+        WrongAnswer: If it lost a stream: what was weighed was not what it seems.
     """
     began = perf_counter()
     with peer.start(place) as process:
         ready = perf_counter() - began
         rest = process.memory()
         subject = Subject(peer.name, peer.dialect, process, rest)
-        weighed = {work.connections: runner.run(window(0, subject, work, upstream)).memory for work in STEPS}
+        weighed: dict[int, int] = {}
+        for work in STEPS:
+            seen = runner.run(window(0, subject, work, upstream))
+            if seen.lost:
+                raise WrongAnswer(f"{peer.name}, {work.title}, newly started: {seen.lost} lost: {seen.fault}")
+            weighed[work.connections] = seen.memory
     return Fresh(ready, rest, weighed)

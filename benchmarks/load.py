@@ -96,7 +96,7 @@ class Load:
             for _ in range(self._work.connections):
                 _, connection = await loop.create_connection(make, "127.0.0.1", self._port)
                 self._connections.append(connection)
-        except OSError:
+        except BaseException:  # a cancelled task, too, leaves no socket behind
             self._close()
             raise
         for connection in self._connections:

@@ -156,8 +156,8 @@ def _limits(windows: Sequence[Window]) -> list[str]:
                 "peer, limited the calls a second (not the CPU per call)."
             )
     return said + [
-        f"{window.work}, round {window.round + 1}: load and upstream alone had a gap of "
-        f"{window.gap_ms[2]:.0f} ms between tokens: no peer can be seen to hold so many streams."
+        f"{window.work}, round {window.round + 1}: load and upstream alone did not hold the streams "
+        f"(longest gap {window.gap_ms[2]:.0f} ms): no peer can be seen to hold so many."
         for window in windows
         if window.peer == DIRECT and not window.held
     ]
