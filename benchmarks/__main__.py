@@ -167,7 +167,7 @@ def run(console: Console, plan: Plan, count: int) -> Run:
                 process.spread()
             subjects.append(Subject(peer.name, peer.dialect, process, process.memory(), peer.skips))
         windows = runner.run(rounds(count, subjects, plan.works, upstream, status.update))
-    return Run(windows, started, measured, _machine(nginx_version))
+    return Run(windows, started, measured, _machine(measured, nginx_version))
 
 
 def _peers(console: Console, plan: Plan) -> tuple[list[Peer], str]:
@@ -229,15 +229,19 @@ def compare(console: Console, ran: Run, before: Mapping[str, float]) -> int:
     return 1 if any(change.slower for change in changes) else 0
 
 
-def _machine(nginx_version: str) -> dict[str, str]:
+def _machine(measured: Sequence[Peer], nginx_version: str) -> dict[str, str]:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    ours = {name: version(name) for name in ("uvicorn", "uvloop", "httptools", "aiohttp")}
+    theirs = {peer.name: peers.pinned_version(peer) for peer in measured if peer.environment}
     return {
         "processor": model[1] if model else platform.machine(),
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "nginx": nginx_version,
-    } | {name: version(name) for name in ("uvicorn", "uvloop", "httptools", "aiohttp")}
+        **ours,
+        **theirs,
+    }
 
 
 def _write_page(figures: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -44,7 +45,7 @@ class Peer:
         start: Runs it.
         skips: Names of works that it is not asked for.
         environment: It runs in ``.venv/peers/NAME``, which `make bench` makes of
-            ``benchmarks/requirements/NAME.txt``.
+            ``benchmarks/requirements/NAME.txt``. Then its name is that of its package.
     """
 
     name: str
@@ -150,6 +151,14 @@ def python_of(peer: str) -> str:
 def missing(peer: Peer) -> bool:
     """Whether a peer needs an environment that is not there."""
     return peer.environment and not Path(python_of(peer.name)).exists()
+
+
+def pinned_version(peer: Peer) -> str:
+    """The version of a peer that has an environment of its own."""
+    pins = (ROOT / "benchmarks/requirements" / f"{peer.name}.txt").read_text()
+    pin = re.search(rf"^{peer.name}==(\S+)$", pins, re.MULTILINE)
+    assert pin is not None, "a peer is named after its package"
+    return pin[1]
 
 
 def _gateway(place: Place, *, workers: int = 1) -> AbstractContextManager[Process]:
