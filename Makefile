@@ -21,7 +21,7 @@ NODE_CLIENT := tests/clients/vercel_ai/node_modules/.package-lock.json
 PEERS := fastapi litellm
 
 help: ## Show this.
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 26
 
 run: .venv/.gateway ## Start the gateway: on the Dify that .env names, else on a simulated one.
 	$(BIN)/opendify serve --simulator $(ARGS)
@@ -56,13 +56,13 @@ bench-check: .venv/.dev ## Is the gateway slower than what was committed? Fails 
 	$(BIN)/python -m benchmarks.instructions --where-possible
 	$(BIN)/python -m benchmarks --check $(ARGS)
 
-bench-instructions: .venv/.dev ## Count the instructions of the pure parts. Fails past 5 percent. ARGS=--write keeps them.
+bench-instructions: .venv/.dev ## Count the instructions of the pure parts, with valgrind. Fails past 5 percent. ARGS=--write keeps them.
 	$(BIN)/python -m benchmarks.instructions $(ARGS)
 
 profile: .venv/.profile ## Where do a call and a chunk spend their time? A table and flame graphs, in a minute.
 	$(BIN)/python -m benchmarks.profile $(ARGS)
 
-bench-mixed: .venv/.dev ## How smooth are streams while others call and upload beside them? In two minutes.
+bench-mixed: .venv/.dev ## How smooth are streams while others call and upload beside them? Fails past 10 ms; in two minutes.
 	$(BIN)/python -m benchmarks.mixed $(ARGS)
 
 bench-sdk: .venv/.dev ## Measure the SDK.

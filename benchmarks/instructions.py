@@ -245,7 +245,7 @@ def main() -> int:
         return 0
     if others := differences(here, kept["with"]):
         console.print(
-            f"NOTHING WAS JUDGED: the counts were made with {', '.join(others)}. "
+            f"NOTHING WAS JUDGED: these counts were made with {', '.join(others)}. "
             "On a commit that is known to be good, make bench-instructions ARGS=--write keeps those of here.",
             style="yellow",
         )
