@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks import peers
 from benchmarks.dialects import OPENAI
 from benchmarks.load import Load, WrongAnswer
-from benchmarks.processes import CORES, NotStarted, Process, busy, cpu_of
+from benchmarks.processes import CORES, NotStarted, Process, busy, cpu_of, heed_sigterm
 from benchmarks.work import BUSY, IMAGE, OURS, PACE, PACED, Work
 
 BAR_MS = 10.0
@@ -161,6 +161,7 @@ def main() -> int:
     if CORES[0] == CORES[1]:
         console.print("This needs two cores: the gateway has one, clients and upstream the other.")
         return 1
+    heed_sigterm()
     os.sched_setaffinity(0, {CORES[0]})
     ours = next(peer for peer in peers.PEERS if peer.name in OURS)
     seen: list[Gaps] = []

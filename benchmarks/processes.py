@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CORES = (min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0)))
@@ -88,6 +90,11 @@ def free_port() -> int:
         return port
 
 
+def heed_sigterm() -> None:
+    """Let SIGTERM, as `timeout` sends it, end this process like an exception: it ends what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 @contextmanager
 def pinned(core: int) -> Generator[None]:
     """What is started in the block runs on this core alone, with all its threads and children."""
@@ -127,18 +134,23 @@ def running(
     with log.open("wb") as printed:
         with pinned(core):
             process = subprocess.Popen(
-                command, cwd=directory, stdout=printed, stderr=subprocess.STDOUT, env=environment
+                command,
+                cwd=directory,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                process_group=0,  # so that its children can be ended with it
             )
         try:
             _wait(process, f"http://127.0.0.1:{port}{ready}", log)
             yield Process(process.pid, port, core)
         finally:
             process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            with suppress(ProcessLookupError):  # all have ended
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks import peers
 from benchmarks.dialects import OPENAI
 from benchmarks.load import Load, WrongAnswer
-from benchmarks.processes import CORES, NotStarted, Process
+from benchmarks.processes import CORES, NotStarted, Process, heed_sigterm
 from benchmarks.work import BURST, BUSY, OURS, PACED, Work
 
 PROFILED: dict[str, tuple[str, Work]] = {
@@ -101,6 +101,7 @@ def main() -> int:
     if spy is None:
         console.print("This needs py-spy, which `make profile` installs: the extra `profile`.")
         return 1
+    heed_sigterm()
     os.sched_setaffinity(0, {CORES[0]})
     FOLDER.mkdir(exist_ok=True)
     ours = next(peer for peer in peers.PEERS if peer.name in OURS)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import httpx2
 
+from benchmarks.processes import heed_sigterm
 from opendify import AsyncDify, Dify
 from opendify.httptools import HttptoolsTransport
 from opendify.types.events import CHAT_EVENTS
@@ -332,6 +333,7 @@ def main() -> int:
         os.sched_setaffinity(0, [arguments.serve])
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
         asyncio.run(serve())
+    heed_sigterm()
     rows = ["| | measured | at most | |", "| --- | --: | --: | --- |"]
     print(*rows, sep="\n")
     figures: list[Figure] = []
