@@ -23,6 +23,9 @@ START_SECONDS = 30.0
 
 _END_SECONDS = 10.0
 
+_NO_PROXY = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+"""For libraries that follow the machine's proxies: each peer asks the upstream itself."""
+
 
 class NotStarted(Exception):
     """A process ended, or did not answer, before it could be measured."""
@@ -138,7 +141,7 @@ def running(
                 cwd=directory,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env={**(os.environ if environment is None else environment), **_NO_PROXY},
                 process_group=0,  # so that its children can be ended with it
             )
         try:
