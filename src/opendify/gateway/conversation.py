@@ -85,7 +85,15 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
     @_Once
     def texts(self) -> Sequence[str]:
         """What each turn of the history says: made once, for identity and seed alike."""
-        return [said(message) for message in self.history]
+        texts: list[str] = []
+        for message in self.history:
+            content = message.content
+            # what needs no cleaning is most of a long history: so it costs half
+            if isinstance(content, str) and message.role == "user" and content.isascii():
+                texts.append(content.strip())
+            else:
+                texts.append(said(message))
+        return texts
 
     @_Once
     def digest(self) -> Digest:
