@@ -28,6 +28,9 @@ from benchmarks.load import Load, WrongAnswer
 from benchmarks.processes import CORES, NotStarted, Process, busy, cpu_of, heed_sigterm
 from benchmarks.work import BUSY, IMAGE, OURS, PACE, PACED, Work
 
+DUE_MS = 1000 / PACE
+"""Between two tokens, where nothing is in the way."""
+
 BAR_MS = 10.0
 """How much the 99th percentile of gaps between tokens may grow."""
 
@@ -101,8 +104,16 @@ def verdict(gaps: Sequence[Gaps]) -> tuple[bool, str]:
     (False, '+10.0 ms; the bar is 10 ms: MISSED')
     >>> verdict([alone, replace(both, beside_done=0.5)])
     (False, '+3.0 ms, but only 50% of the calls or uploads beside them were done: NOT JUDGED')
+    >>> verdict([replace(alone, p99=300), both])
+    (False, '-275.0 ms, but alone it is 300 ms already, where 20 are due: NOT JUDGED')
     """
     grown = growth(gaps, BOTH)
+    alone = statistics.median(window.p99 for window in gaps if window.beside == ALONE)
+    if alone > DUE_MS + BAR_MS:
+        said = (
+            f"{grown:+.1f} ms, but alone it is {alone:.0f} ms already, where {DUE_MS:g} are due: NOT JUDGED"
+        )
+        return False, said
     share = statistics.median(window.beside_done for window in gaps if window.beside == BOTH)
     if share < LEAST_BESIDE:
         said = (
