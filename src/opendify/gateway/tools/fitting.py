@@ -10,6 +10,7 @@ from json.encoder import encode_basestring
 from typing import Any, cast
 
 import msgspec
+from pydantic_core import from_json
 
 from opendify.gateway import schemas
 from opendify.gateway.tools.kept import MOST, MOST_BYTES, Keyed
@@ -311,11 +312,19 @@ def unfit(arguments: str, schema: Mapping[str, object]) -> str:
         return ""
     try:
         shallow = arguments.count("{") + arguments.count("[") <= schemas.MAX_LEVELS
-        return schemas.fault(schema, loads(arguments), shallow=shallow) or ""
+        return schemas.fault(schema, _read(arguments), shallow=shallow) or ""
     except schemas.SchemaError:
         return ""
     except ValueError as error:
         return f"$: {error}"
+
+
+def _read(arguments: str) -> object:
+    """Arguments that were written here; by the faster reader, which only takes no halves of characters."""
+    try:
+        return from_json(arguments)
+    except ValueError:
+        return loads(arguments)
 
 
 def completed(arguments: str, schema: Mapping[str, object]) -> str:
