@@ -224,10 +224,10 @@ def test_text_comes_while_the_app_still_writes(openai: OpenAI, user: str) -> Non
 
 def test_a_lump_is_spread_and_comes_whole(gateway: Gateway, user: str) -> None:
     text = "A whole paragraph that was already there, 👨‍👩‍👧‍👦 included. " * 4
-    _, lines = frames(gateway, question(f"[[reply:{text}]][[lump]]", user))
+    _, lines = frames(gateway, question(f"[[reply:{text}]][[lump:150:0.5]]", user))
     contents = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks(lines)]
     assert "".join(contents) == text
-    assert len([piece for piece in contents if piece]) > 1
+    assert len([piece for piece in contents if piece]) > 2  # of two lumps, the first of which is spread
 
 
 # ── n and stop ───────────────────────────────────────────────────────────────────────────────────────
