@@ -476,6 +476,23 @@ def test_what_runs_too_long_is_cut_off_with_an_error_and_stopped_in_dify(
         assert gateway.requests()[-1]["error"] == "shutting_down"
 
 
+def test_a_second_signal_ends_answers_at_once_and_stops_them_in_dify(
+    settings: dict[str, str], dify: Simulator, user: str
+) -> None:
+    with running_gateway(SHUTDOWN_SECONDS="60", **settings) as gateway:
+        body = question("[[slow:600:0.1]]", user, stream=True)
+        with connected(gateway, 10) as connection:
+            connection.sendall(head(len(body)) + body)
+            eventually(lambda: dify.counts().running == 1)
+            time.sleep(0.2)
+            for _ in range(3):
+                gateway.process.send_signal(signal.SIGINT)
+                time.sleep(0.1)
+            assert b"shutting_down" in rest(connection)
+        assert gateway.process.wait(15) == 0
+        eventually(lambda: dify.counts().running == 0)
+
+
 def test_an_idle_gateway_ends_at_once(settings: dict[str, str]) -> None:
     with running_gateway(**settings) as gateway, connected(gateway) as connection:
         connection.sendall(head(None, line="GET /health/live HTTP/1.1"))

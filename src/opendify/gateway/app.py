@@ -63,6 +63,7 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.draining = False
+        self._hurried = False
         self._settings = settings
         self._access = Access(settings.clients)
         self._catalog: Catalog | None = None
@@ -92,6 +93,18 @@ class Gateway:
 
         if self._access.open:
             self._app = _for_this_machine(self._app, settings.cors_origins)
+
+    @property
+    def answers(self) -> int:
+        """How many calls are being answered now."""
+        return len(self._completions.calls) if self._completions else 0
+
+    def hurry(self) -> None:
+        """End the running answers, once: their clients hear why, and Dify that they are not wanted."""
+        if self._completions and not self._hurried:
+            self._hurried = True
+            for call in self._completions.calls:
+                call.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -113,7 +113,10 @@ def _run(settings: Settings, listener: socket.socket) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's, except that readiness falls with the signal, and that an orderly end is a success."""
+    """Uvicorn's, except that readiness falls with the signal, and that an orderly end is a success.
+
+    A second signal ends the running answers at once. Dify is told to stop them all the same.
+    """
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
@@ -127,7 +130,16 @@ class _Server(uvicorn.Server):
         yield
 
     def _stop(self, number: signal.Signals) -> None:
+        if self._gateway.draining:
+            self._gateway.hurry()
+            return
         self._gateway.draining = True
+        if answers := self._gateway.answers:
+            log.info(
+                "stopping; a second signal ends the running answers at once",
+                answers=answers,
+                seconds=self.config.timeout_graceful_shutdown,
+            )
         self.handle_exit(number, None)
 
 
