@@ -485,7 +485,7 @@ def test_a_second_signal_ends_answers_at_once_and_stops_them_in_dify(
             connection.sendall(head(len(body)) + body)
             eventually(lambda: dify.counts().running == 1)
             time.sleep(0.2)
-            for _ in range(3):
+            for _ in range(2):
                 gateway.process.send_signal(signal.SIGINT)
                 time.sleep(0.1)
             assert b"shutting_down" in rest(connection)
