@@ -476,7 +476,25 @@ def test_what_runs_too_long_is_cut_off_with_an_error_and_stopped_in_dify(
         assert gateway.requests()[-1]["error"] == "shutting_down"
 
 
-def test_a_second_signal_ends_answers_at_once_and_stops_them_in_dify(
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_of_a_supervisor_beside_that_of_a_terminal_cuts_nothing_off(
+    settings: dict[str, str], dify: Simulator, user: str, first: signal.Signals
+) -> None:
+    with running_gateway(SHUTDOWN_SECONDS="20", **settings) as gateway:
+        body = question("[[slow:10:0.1]]", user, stream=True)
+        with connected(gateway, 10) as connection:
+            connection.sendall(head(len(body)) + body)
+            eventually(lambda: dify.counts().running == 1)
+            gateway.process.send_signal(first)
+            time.sleep(0.1)
+            gateway.process.send_signal(signal.SIGTERM)
+            reply = rest(connection)
+        assert b"shutting_down" not in reply
+        assert b"data: [DONE]" in reply
+        assert gateway.process.wait(15) == 0
+
+
+def test_a_second_interrupt_ends_answers_at_once_and_stops_them_in_dify(
     settings: dict[str, str], dify: Simulator, user: str
 ) -> None:
     with running_gateway(SHUTDOWN_SECONDS="60", **settings) as gateway:

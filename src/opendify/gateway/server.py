@@ -115,12 +115,14 @@ def _run(settings: Settings, listener: socket.socket) -> int:
 class _Server(uvicorn.Server):
     """Uvicorn's, except that readiness falls with the signal, and that an orderly end is a success.
 
-    A second signal ends the running answers at once. Dify is told to stop them all the same.
+    A second Ctrl-C ends the running answers at once. Dify is told to stop them all the same. A second SIGTERM
+    does not: a worker gets one from whoever ends all processes, and one from its supervisor.
     """
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
+        self._interrupted = False
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -130,13 +132,15 @@ class _Server(uvicorn.Server):
         yield
 
     def _stop(self, number: signal.Signals) -> None:
+        again, self._interrupted = self._interrupted, self._interrupted or number == signal.SIGINT
         if self._gateway.draining:
-            self._gateway.hurry()
+            if again and number == signal.SIGINT:
+                self._gateway.hurry()
             return
         self._gateway.draining = True
         if answers := self._gateway.answers:
             log.info(
-                "stopping; a second signal ends the running answers at once",
+                "stopping; a second Ctrl-C ends the running answers at once",
                 answers=answers,
                 seconds=self.config.timeout_graceful_shutdown,
             )
