@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from opendify import (
     APIConnectionError,
     APITimeoutError,
     AsyncDify,
+    AsyncHttpxTransport,
     AsyncKnowledge,
     Dify,
     HttpxTransport,
@@ -25,6 +27,7 @@ from opendify import (
     ResponseInfo,
     Timeout,
 )
+from opendify.httptools import HttptoolsTransport
 
 from .conftest import Connect
 from .wire_server import WaitForClient, WireServer, answer, event, events
@@ -237,6 +240,22 @@ def test_an_http_client_of_the_wrong_kind_or_beside_a_transport_is_refused() -> 
             AsyncDify("app-x", http_client=http_client)  # type: ignore[arg-type]  # that is what is tested
         with pytest.raises(ValueError, match="not both"):
             Dify("app-x", http_client=http_client, transport=transport)
+
+
+async def test_a_transport_of_the_other_kind_or_none_at_all_is_refused_at_once() -> None:
+    sync, over_httpx2, over_httptools = HttpxTransport(), AsyncHttpxTransport(), HttptoolsTransport()
+    refused: list[tuple[list[Any], list[Any], str]] = [
+        ([Dify, Knowledge], [over_httpx2, over_httptools], "open and close, such as an HttpxTransport"),
+        ([AsyncDify, AsyncKnowledge], [sync], "open and aclose, such as an AsyncHttpxTransport"),
+        ([Dify, AsyncDify], [httpx2.HTTPTransport()], "HTTPTransport has no open"),
+    ]
+    for clients, transports, said in refused:
+        for client, transport in itertools.product(clients, transports):
+            with pytest.raises(TypeError, match=f"^{client.__name__} needs a transport with .*{said}"):
+                client("app-x", transport=transport)
+    sync.close()
+    await over_httpx2.aclose()
+    await over_httptools.aclose()
 
 
 @pytest.mark.parametrize("connect", OVER_HTTPX2, indirect=True)

@@ -80,7 +80,7 @@ class _AsyncClient:
             else:
                 transport = self._owned = AsyncHttpxTransport()
         self._caller = AsyncCaller(
-            transport=transport,
+            transport=_checked_transport(transport, type(self)),
             root=root,
             api_key=key,
             user=user,
@@ -378,6 +378,18 @@ def _checked_retries(max_retries: int) -> int:
     if max_retries < 0:
         raise ValueError("max_retries is how often a request may be sent again: 0 or more.")
     return max_retries
+
+
+def _checked_transport(transport: AsyncTransport, client: type[_AsyncClient]) -> AsyncTransport:
+    kind = type(transport).__name__
+    for method in ("open", "aclose"):
+        if not hasattr(transport, method):
+            raise TypeError(
+                f"{client.__name__} needs a transport with open and aclose, such as an AsyncHttpxTransport: "
+                f"{kind} has no {method}. Clients whose calls are awaited take transports whose calls are, "
+                "the others take the others."
+            )
+    return transport
 
 
 _WHERE = {

@@ -81,7 +81,7 @@ class _Client:
             else:
                 transport = self._owned = HttpxTransport()
         self._caller = Caller(
-            transport=transport,
+            transport=_checked_transport(transport, type(self)),
             root=root,
             api_key=key,
             user=user,
@@ -379,6 +379,18 @@ def _checked_retries(max_retries: int) -> int:
     if max_retries < 0:
         raise ValueError("max_retries is how often a request may be sent again: 0 or more.")
     return max_retries
+
+
+def _checked_transport(transport: Transport, client: type[_Client]) -> Transport:
+    kind = type(transport).__name__
+    for method in ("open", "close"):
+        if not hasattr(transport, method):
+            raise TypeError(
+                f"{client.__name__} needs a transport with open and close, such as an HttpxTransport: "
+                f"{kind} has no {method}. Clients whose calls are awaited take transports whose calls are, "
+                "the others take the others."
+            )
+    return transport
 
 
 _WHERE = {
