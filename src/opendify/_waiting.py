@@ -54,21 +54,35 @@ def write(file: BinaryIO, data: bytes) -> None:
 class AsyncHome:
     """Where connections belong: in the event loop that the first of them was opened in."""
 
-    __slots__ = ("_loop",)
+    __slots__ = ("_closed", "_loop")
 
     def __init__(self) -> None:
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def check(self) -> None:
-        """Raises `RuntimeError` in another event loop, where they would fail in ways that say nothing."""
+        """Raises `RuntimeError` in another event loop, where they would fail in ways that say nothing.
+
+        And after `close`, when nobody would close what is opened.
+        """
         loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
+        if self._loop is loop:
+            return
+        if self._closed:
+            raise RuntimeError(
+                "The transport of this client was closed, and opens no connections any more: close it after "
+                "the last call, or make another one, and a client with it."
+            )
+        if self._loop is not None:
             raise RuntimeError(
                 "The connections of this client belong to another event loop: make a client in each, as "
                 "with `async with AsyncDify(…)` within what asyncio.run runs."
             )
+        self._loop = loop
+
+    def close(self) -> None:
+        """There are to be no connections any more."""
+        self._closed, self._loop = True, None
 
 
 class Home:

@@ -21,7 +21,7 @@ from typing import Self
 from urllib.parse import quote
 
 from ._async._transport import AsyncRequest, AsyncResponse
-from ._connections import Inflated, Response, Server
+from ._connections import Connection, Inflated, Response, Server
 from ._errors import no_connection
 from ._waiting import AsyncHome
 
@@ -40,6 +40,9 @@ class HttptoolsTransport:
 
     It goes straight to the server. Where a proxy is on the way, or a limit is wanted, take the default
     transport.
+
+    Whoever makes it closes it, with `async with` or `aclose`: that ends what is under way, and a call after
+    that raises `RuntimeError`.
     """
 
     def __init__(self, *, idle_seconds: float = 1.5, verify: bool | ssl.SSLContext = True) -> None:
@@ -59,7 +62,7 @@ class HttptoolsTransport:
     async def open(self, request: AsyncRequest) -> AsyncResponse:
         self._home.check()
         server, target = self._way(request)
-        connection = server.idle_connection() or await server.connect(request)
+        connection = server.idle_connection() or await self._connect(server, request)
         response = Response(request, connection)
         try:
             await connection.send(response, target)
@@ -71,6 +74,15 @@ class HttptoolsTransport:
         if not response.status:
             raise response.failure()
         return response if response.coding == "identity" else Inflated(response)
+
+    async def _connect(self, server: Server, request: AsyncRequest) -> Connection:
+        connection = await server.connect(request)
+        try:
+            self._home.check()
+        except RuntimeError:  # closed meanwhile, it closes this one no more
+            connection.close()
+            raise
+        return connection
 
     def _way(self, request: AsyncRequest) -> tuple[Server, str]:
         """To whom a request goes, and what its first line names there."""
@@ -101,7 +113,7 @@ class HttptoolsTransport:
 
     async def aclose(self) -> None:
         servers, self._servers = self._servers, {}
-        self._home = AsyncHome()  # what is opened from now on may be anywhere
+        self._home.close()
         for server in servers.values():
             server.close()
         await asyncio.sleep(0)  # in which the sockets are closed

@@ -123,6 +123,24 @@ async def test_closing_ends_what_is_under_way_and_says_so(transport: HttptoolsTr
         assert not response.ended
 
 
+async def test_closing_while_a_connection_is_made_leaves_none_open() -> None:
+    gone = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        try:
+            assert await reader.read() == b""
+        finally:
+            gone.set()
+
+    async with serving(listen) as url:
+        async with HttptoolsTransport() as transport:
+            opening = asyncio.create_task(transport.open(asked(url)))
+            await asyncio.sleep(0)  # in which it begins
+        with pytest.raises(RuntimeError, match="was closed, and opens no connections any more"):
+            await opening
+        await asyncio.wait_for(gone.wait(), 10)
+
+
 async def test_answers_never_get_mixed_up_though_calls_are_cancelled_at_any_moment(
     transport: HttptoolsTransport,
 ) -> None:

@@ -368,6 +368,30 @@ def test_a_client_that_is_used_in_a_second_event_loop_says_so(kind: Any) -> None
     assert len(server.requests) == 1
 
 
+async def test_a_call_after_its_transport_was_closed_says_so_and_opens_nothing(
+    transport: AsyncTransport,
+) -> None:
+    with WireServer(answer(INFO)) as server:
+        dify = AsyncDify("app-x", base_url=server.url, user="ada", transport=transport)
+        assert (await dify.app.info()).name == "App"
+        await transport.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await dify.app.info()
+        with pytest.raises(RuntimeError, match="closed"):
+            async with dify.chat.stream(query="Hi"):
+                pytest.fail("entered")
+    assert server.connections == 1
+
+
+def test_a_call_after_its_client_was_closed_says_so() -> None:
+    with WireServer(answer(INFO)) as server:
+        with Dify("app-x", base_url=server.url) as dify:
+            assert dify.app.info().name == "App"
+        with pytest.raises(RuntimeError, match="closed"):
+            dify.app.info()
+    assert server.connections == 1
+
+
 async def test_segments_are_not_held_back(connect: Connect) -> None:
     with WireServer(events(event(event="message", answer="Hello"), WaitForClient())) as server:
         async with connect(server).chat.stream(query="Hi") as stream:
