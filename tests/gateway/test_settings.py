@@ -382,6 +382,16 @@ def test_without_a_client_key_it_does_not_run_for_others_and_says_how_to_mend_it
             "[apps.x]\nkey='k'\nalias='y'",
             "There is no setting 'alias' (did you mean 'aliases'?) in apps.x in opendify.toml.",
         ),
+        (
+            "",
+            "[servers.a]\nbase_url='http://u'",
+            "There is no setting 'base_url' (did you mean 'base'?) in servers.a in opendify.toml.",
+        ),
+        (
+            "",
+            "[apps.x]\napi_key='k'",
+            "There is no setting 'api_key' (did you mean 'key'?) in apps.x in opendify.toml.",
+        ),
         ("", "[apps.x]", "apps.x.key in opendify.toml is missing; it takes an app key of Dify: app-…."),
         (
             "",

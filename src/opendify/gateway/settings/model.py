@@ -403,7 +403,9 @@ class Settings(BaseSettings):
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
-            problems += [sentence for fault in error.errors() for sentence in sentences(fault, found, known)]
+            # What is missing is often there under a name that does not exist: so those are told of first.
+            faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+            problems += [sentence for fault in faults for sentence in sentences(fault, found, known)]
             raise SettingsError(problems) from None
         if problems:
             raise SettingsError(problems)
