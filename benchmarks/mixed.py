@@ -12,21 +12,19 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import peers
 from benchmarks.dialects import OPENAI
 from benchmarks.load import Load, WrongAnswer
-from benchmarks.processes import CORES, NotStarted, Process, busy, cpu_of, heed_sigterm
-from benchmarks.work import BUSY, IMAGE, OURS, PACE, PACED, Work
+from benchmarks.processes import CORES, NotStarted, busy, cpu_of, heed_sigterm
+from benchmarks.work import BUSY, IMAGE, PACE, PACED, Work
 
 DUE_MS = 1000 / PACE
 """Between two tokens, where nothing is in the way."""
@@ -124,12 +122,12 @@ def verdict(gaps: Sequence[Gaps]) -> tuple[bool, str]:
     return held, f"{grown:+.1f} ms; the bar is {BAR_MS:g} ms: {'held' if held else 'MISSED'}"
 
 
-async def _window(number: int, gateway: Process, upstream: Process, beside: str) -> Gaps:
-    works = BESIDE[beside]
+async def _window(number: int, bench: peers.Alone, beside: str) -> Gaps:
+    works, gateway = BESIDE[beside], bench.gateway
 
     def read() -> list[float]:
         cpu = gateway.cpu()
-        ours = cpu + upstream.cpu() + cpu_of(os.getpid())
+        ours = cpu + bench.upstream.cpu() + cpu_of(os.getpid())
         return [cpu, busy(), ours, *(load.tally.calls for load in others)]
 
     async with AsyncExitStack() as stack:
@@ -173,19 +171,11 @@ def main() -> int:
         console.print("This needs two cores: the gateway has one, clients and upstream the other.")
         return 1
     heed_sigterm()
-    os.sched_setaffinity(0, {CORES[0]})
-    ours = next(peer for peer in peers.PEERS if peer.name in OURS)
     seen: list[Gaps] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="opendify-mixed-") as name:
-            directory = Path(name)
-            with (
-                peers.upstream(directory, CORES[0]) as upstream,
-                ours.start(peers.Place(directory, upstream.port, CORES[1])) as gateway,
-                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-            ):
-                for number in range(arguments.rounds):
-                    seen += [runner.run(_window(number, gateway, upstream, beside)) for beside in BESIDE]
+        with peers.alone() as bench:
+            for number in range(arguments.rounds):
+                seen += [bench.runner.run(_window(number, bench, beside)) for beside in BESIDE]
     except (NotStarted, WrongAnswer) as error:
         console.print(f"No figures: {error}", markup=False, style="red")
         return 1

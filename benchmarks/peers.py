@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import uvloop
+
 from benchmarks import nginx
 from benchmarks.dialects import DIFY, OPENAI, Dialect
-from benchmarks.processes import Process, free_port, running
-from benchmarks.work import APPS, CLIENT_KEY, CROWD, KEY, MODEL, WORKS
+from benchmarks.processes import CORES, Process, free_port, running
+from benchmarks.work import APPS, CLIENT_KEY, CROWD, KEY, MODEL, OURS, WORKS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -202,3 +206,39 @@ PEERS = (
         skips=frozenset(work.name for work in WORKS if work is not CROWD),
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The gateway without other peers beside it.
+
+    Attributes:
+        gateway: It.
+        upstream: The Dify behind it.
+        runner: Where the clients run.
+        directory: For files that nobody needs afterwards.
+    """
+
+    gateway: Process
+    upstream: Process
+    runner: asyncio.Runner
+    directory: Path
+
+
+@contextmanager
+def alone() -> Generator[Alone]:
+    """The gateway on a core of its own, to the end of the block; this process goes to the other one.
+
+    Raises:
+        NotStarted: With what the process printed that did not start.
+    """
+    os.sched_setaffinity(0, {CORES[0]})
+    (ours,) = (peer for peer in PEERS if peer.name in OURS)
+    with tempfile.TemporaryDirectory(prefix="opendify-bench-") as name:
+        directory = Path(name)
+        with (
+            upstream(directory, CORES[0]) as dify,
+            ours.start(Place(directory, dify.port, CORES[1])) as gateway,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            yield Alone(gateway, dify, runner, directory)

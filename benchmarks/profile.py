@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import peers
 from benchmarks.dialects import OPENAI
 from benchmarks.load import Load, WrongAnswer
-from benchmarks.processes import CORES, NotStarted, Process, heed_sigterm
-from benchmarks.work import BURST, BUSY, OURS, PACED, Work
+from benchmarks.processes import NotStarted, Process, heed_sigterm
+from benchmarks.work import BURST, BUSY, PACED, Work
 
 PROFILED: dict[str, tuple[str, Work]] = {
     "call": ("a plain call, of 32 at once", BUSY),
@@ -102,22 +99,14 @@ def main() -> int:
         console.print("This needs py-spy, which `make profile` installs: the extra `profile`.")
         return 1
     heed_sigterm()
-    os.sched_setaffinity(0, {CORES[0]})
     FOLDER.mkdir(exist_ok=True)
-    ours = next(peer for peer in peers.PEERS if peer.name in OURS)
     try:
-        with tempfile.TemporaryDirectory(prefix="opendify-profile-") as temporary:
-            directory = Path(temporary)
-            with (
-                peers.upstream(directory, CORES[0]) as upstream,
-                ours.start(peers.Place(directory, upstream.port, CORES[1])) as gateway,
-                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-            ):
-                for name in arguments.names or PROFILED:
-                    stacks = directory / name
-                    micros = runner.run(_look(spy, gateway, name, arguments.seconds, stacks))
-                    console.print(_table(name, micros, stacks.read_text(), arguments.rows))
-                    console.print(f"Flame graph: {_drawing(name).relative_to(peers.ROOT)}\n")
+        with peers.alone() as bench:
+            for name in arguments.names or PROFILED:
+                stacks = bench.directory / name
+                micros = bench.runner.run(_look(spy, bench.gateway, name, arguments.seconds, stacks))
+                console.print(_table(name, micros, stacks.read_text(), arguments.rows))
+                console.print(f"Flame graph: {_drawing(name).relative_to(peers.ROOT)}\n")
     except (NotStarted, WrongAnswer, NotSeen) as error:
         console.print(f"No profile: {error}", markup=False, style="red")
         return 1
