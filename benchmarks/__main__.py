@@ -31,7 +31,7 @@ from benchmarks.fresh import Fresh
 from benchmarks.load import WrongAnswer
 from benchmarks.measure import DIRECT, Subject, Window, rounds
 from benchmarks.peers import Peer, Place
-from benchmarks.processes import CORES, NotStarted, Process, heed_sigterm
+from benchmarks.processes import CORES, NotStarted, Process, interruptible
 from benchmarks.work import CENTRAL, QUICK, WORKS, Work
 
 HERE = Path(__file__).parent
@@ -110,7 +110,6 @@ def main() -> int:
     if CORES[0] == CORES[1]:
         console.print("The benchmark needs two cores: the peers have one, clients and upstream the other.")
         return 1
-    heed_sigterm()
     plan = CHECK if arguments.check else QUICKLY if arguments.quick else FULL
     if plan is FULL and find_spec("matplotlib") is None:
         console.print("The plots need matplotlib, which `make bench` installs: the extra `bench`.")
@@ -255,4 +254,4 @@ def _write_page(figures: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

@@ -24,6 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processes import interruptible
 from benchmarks.upstream import PARAMETERS, Turn
 from benchmarks.work import BURST, CALL, JSON, PROMPT, Work, answer
 from opendify._sse import Decoder
@@ -141,6 +142,7 @@ def count(valgrind: str) -> dict[str, int]:
             env={**os.environ, "PYTHONHASHSEED": "0"},
             timeout=LONGEST_RUN,
             check=True,
+            process_group=0,  # of Ctrl-C it hears by this process alone
         )
         counted: dict[str, int] = {}
         for number, name in enumerate(parts()):
@@ -256,4 +258,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

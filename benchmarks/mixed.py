@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks import peers
 from benchmarks.dialects import OPENAI
 from benchmarks.load import Load, WrongAnswer
-from benchmarks.processes import CORES, NotStarted, busy, cpu_of, heed_sigterm
+from benchmarks.processes import CORES, NotStarted, busy, cpu_of, interruptible
 from benchmarks.work import BUSY, IMAGE, PACE, PACED, Work
 
 DUE_MS = 1000 / PACE
@@ -170,7 +170,6 @@ def main() -> int:
     if CORES[0] == CORES[1]:
         console.print("This needs two cores: the gateway has one, clients and upstream the other.")
         return 1
-    heed_sigterm()
     seen: list[Gaps] = []
     try:
         with peers.alone() as bench:
@@ -213,4 +212,4 @@ def _table(seen: Sequence[Gaps]) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -93,9 +93,20 @@ def free_port() -> int:
         return port
 
 
-def heed_sigterm() -> None:
-    """Let SIGTERM, as `timeout` sends it, end this process like an exception: it ends what it started."""
+def interruptible(command: Callable[[], int]) -> int:
+    """Run a command that Ctrl-C, and SIGTERM as `timeout` sends it, end like an exception.
+
+    So it ends what it started.
+
+    Returns:
+        Its exit code: 128 and the signal's number where a signal ended it.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return command()
+    except KeyboardInterrupt:
+        print("Interrupted: what was started has been ended.", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 @contextmanager
@@ -148,12 +159,14 @@ def running(
             _wait(process, f"http://127.0.0.1:{port}{ready}", log)
             yield Process(process.pid, port, core)
         finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_END_SECONDS)
-            with suppress(ProcessLookupError):  # all have ended
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            try:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_END_SECONDS)
+            finally:  # also at a second Ctrl-C, which waits no longer
+                with suppress(ProcessLookupError):  # all have ended
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

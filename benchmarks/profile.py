@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks import peers
 from benchmarks.dialects import OPENAI
 from benchmarks.load import Load, WrongAnswer
-from benchmarks.processes import NotStarted, Process, heed_sigterm
+from benchmarks.processes import NotStarted, Process, interruptible
 from benchmarks.work import BURST, BUSY, PACED, Work
 
 PROFILED: dict[str, tuple[str, Work]] = {
@@ -98,7 +98,6 @@ def main() -> int:
     if spy is None:
         console.print("This needs py-spy, which `make profile` installs: the extra `profile`.")
         return 1
-    heed_sigterm()
     FOLDER.mkdir(exist_ok=True)
     try:
         with peers.alone() as bench:
@@ -173,4 +172,4 @@ def _table(name: str, micros: float, stacks: str, rows: int) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import httpx2
 
-from benchmarks.processes import heed_sigterm
+from benchmarks.processes import interruptible
 from opendify import AsyncDify, Dify
 from opendify.httptools import HttptoolsTransport
 from opendify.types.events import CHAT_EVENTS
@@ -123,7 +123,8 @@ async def serve() -> None:
 def answering(core: int) -> Iterator[str]:
     """The address of such a Dify, in a process of its own on a core of its own."""
     command = [sys.executable, "-m", "benchmarks.sdk", "--serve", str(core)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    # In a group of its own: of Ctrl-C it hears by this process alone.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, process_group=0) as process:
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -333,7 +334,6 @@ def main() -> int:
         os.sched_setaffinity(0, [arguments.serve])
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
         asyncio.run(serve())
-    heed_sigterm()
     rows = ["| | measured | at most | |", "| --- | --: | --: | --- |"]
     print(*rows, sep="\n")
     figures: list[Figure] = []
@@ -349,4 +349,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))
