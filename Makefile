@@ -53,7 +53,6 @@ bench-quick: .venv/.dev ## Measure what says the most: under two minutes.
 	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 bench-check: .venv/.dev ## Is the gateway slower than what was committed? Fails past 20 percent.
-	$(BIN)/python -m benchmarks.instructions --where-possible
 	$(BIN)/python -m benchmarks --check $(ARGS)
 
 bench-instructions: .venv/.dev ## Count the instructions of the pure parts, with valgrind. Fails past 5 percent. ARGS=--write keeps them.

@@ -118,16 +118,16 @@ def main() -> int:
     if arguments.page and count < LEAST_ROUNDS:
         console.print(f"What is written into the documents takes {LEAST_ROUNDS} rounds or more.")
         return 1
-    if arguments.check and not RATIOS.exists():
-        console.print(f"There is no {RATIOS.name} to compare with: make bench ARGS=--page writes it.")
-        return 1
     try:
+        if arguments.check:
+            return compare(console, count)
         ran = run(console, plan, count)
     except (NotStarted, WrongAnswer) as error:
         console.print(f"No figures: {error}", markup=False, style="red")
         return 1
-    if arguments.check:
-        return compare(console, ran, json.loads(RATIOS.read_text()))
+    except check.NotComparable as error:
+        console.print(f"Not checked: {error}.", markup=False, style="red")
+        return 1
     tables, remarks, found = publish(console, ran, RESULTS if plan is FULL else QUICK_RESULTS)
     if plan is FULL:
         # Here, for the other plans do without matplotlib.
@@ -217,16 +217,27 @@ def publish(console: Console, ran: Run, path: Path) -> tuple[list[report.Lines],
     return tables, remarks, everything
 
 
-def compare(console: Console, ran: Run, before: Mapping[str, float]) -> int:
-    """Print the ratios of a run beside the committed ones. Returns the exit code."""
-    try:
-        changes = check.changes(check.ratios(results(ran.windows, list(ran.titles))), before)
-    except check.NotComparable as error:
-        console.print(f"Not checked: {error}.", style="red")
-        return 1
+def compare(console: Console, count: int) -> int:
+    """Print instructions and ratios beside the committed ones. Returns the exit code."""
+    # Here, for the other commands do without the gateway's modules.
+    from benchmarks import instructions
+
+    before = _committed()
+    more = instructions.judge(console, where_possible=True)
+    ran = run(console, CHECK, count)
+    changes = check.changes(check.ratios(results(ran.windows, list(ran.titles))), before)
     for change in changes:
         console.print(str(change), style="red" if change.slower else "")
-    return 1 if any(change.slower for change in changes) else 0
+    return 1 if more or any(change.slower for change in changes) else 0
+
+
+def _committed() -> dict[str, float]:
+    try:
+        return check.committed(RATIOS.read_bytes())
+    except FileNotFoundError as error:
+        raise check.NotComparable(f"there is no {RATIOS.name} to compare with: {check.WRITE}") from error
+    except OSError as error:
+        raise check.NotComparable(f"{RATIOS.name} can't be read: {error.strerror}") from error
 
 
 def _machine(measured: Sequence[Peer], nginx_version: str) -> dict[str, str]:

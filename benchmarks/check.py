@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -51,6 +52,10 @@ class NotComparable(Exception):
     """A ratio that is checked is missing, here or there. Says which, and what to do."""
 
 
+WRITE = "make bench ARGS=--page writes it"
+"""Of ``ratios.json``."""
+
+
 def ratios(results: Iterable[Result]) -> dict[str, float]:
     """What is committed of a run."""
     return {
@@ -60,17 +65,36 @@ def ratios(results: Iterable[Result]) -> dict[str, float]:
     }
 
 
+def committed(text: str | bytes) -> dict[str, float]:
+    """What ``ratios.json`` says.
+
+    >>> committed("{")
+    Traceback (most recent call last):
+    benchmarks.check.NotComparable: ratios.json is no JSON: make bench ARGS=--page writes it anew
+
+    Raises:
+        NotComparable: If it can't be read, or lacks a ratio: then it is of another version of the benchmark.
+    """
+    try:
+        kept = json.loads(text)
+    except ValueError as error:
+        raise NotComparable(f"ratios.json is no JSON: {WRITE} anew") from error
+    known = kept if isinstance(kept, dict) else {}
+    if lacking := [name for name in CHECKED if not isinstance(known.get(name), float | int)]:
+        raise NotComparable(f"ratios.json has no ratio of {', '.join(lacking)}: {WRITE} anew")
+    return known
+
+
 def changes(now: Mapping[str, float], before: Mapping[str, float]) -> list[Change]:
     """Each checked ratio beside the committed one.
 
+    Args:
+        now: Of this run.
+        before: All that are checked, as `committed` gives them.
+
     Raises:
-        NotComparable: If the run lacks one, or those committed do: they are of another version of the
-            benchmark.
+        NotComparable: If the run lacks one.
     """
     if unmeasured := [name for name in CHECKED if name not in now]:
         raise NotComparable(f"this run has no ratio of {', '.join(unmeasured)}: nothing is compared")
-    if unknown := [name for name in CHECKED if name not in before]:
-        raise NotComparable(
-            f"ratios.json has no ratio of {', '.join(unknown)}: make bench ARGS=--page writes it anew"
-        )
     return [Change(name, now[name], before[name]) for name in CHECKED]

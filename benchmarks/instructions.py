@@ -219,9 +219,6 @@ def main() -> int:
     """Run the command. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the counts into instructions.json")
-    parser.add_argument(
-        "--where-possible", action="store_true", help="no failure where nothing can be judged"
-    )
     parser.add_argument("--under-valgrind", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.under_valgrind:
@@ -229,19 +226,33 @@ def main() -> int:
         return 0
     console = Console(highlight=False)
     console.width = max(console.width, 100)
+    return judge(console, write=arguments.write)
+
+
+def judge(console: Console, *, write: bool = False, where_possible: bool = False) -> int:
+    """Count, and print the counts beside those committed.
+
+    Args:
+        console: Takes what is printed.
+        write: Keep the counts, and judge nothing.
+        where_possible: It is no failure where nothing can be judged.
+
+    Returns:
+        The exit code.
+    """
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         console.print(
             "No instructions are counted: that needs valgrind (in Debian: apt install valgrind).",
             style="yellow",
         )
-        return 0 if arguments.where_possible else 1
+        return 0 if where_possible else 1
     here = counted_with()
     kept = json.loads(COUNTS.read_text()) if COUNTS.exists() else {"with": here, "instructions": {}}
     now = count(valgrind)
     table, faults = compare(now, kept["instructions"])
     console.print(table)
-    if arguments.write:
+    if write:
         COUNTS.write_text(json.dumps({"with": here, "instructions": now}, indent=2) + "\n")
         console.print(f"Written: {COUNTS.relative_to(COUNTS.parent.parent)}")
         return 0
@@ -251,7 +262,7 @@ def main() -> int:
             "On a commit that is known to be good, make bench-instructions ARGS=--write keeps those of here.",
             style="yellow",
         )
-        return 0 if arguments.where_possible else 1
+        return 0 if where_possible else 1
     for fault in faults:
         console.print(f"{fault}.", style="red")
     return 1 if faults else 0

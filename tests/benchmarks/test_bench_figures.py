@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from benchmarks.bars import Bar, Found, Verdict
@@ -10,8 +11,10 @@ from benchmarks.figures import Result, results
 from benchmarks.fresh import Fresh
 from benchmarks.measure import Window
 from benchmarks.work import BUSY, CALL, CALL_TEXT, CLIMB, CROWD, PACED, PLAIN, PROMPT
+from rich.console import Console
 
-from benchmarks import bars, check, report
+from benchmarks import __main__ as command
+from benchmarks import bars, check, instructions, report
 
 PEERS = ("nginx", "minimal", "litellm", "opendify")
 
@@ -156,13 +159,43 @@ def test_the_check_fails_past_a_fifth() -> None:
     assert [change.name for change in check.changes(now, before) if change.slower] == ["chunk_cpu_us"]
 
 
-def test_the_check_says_on_which_side_a_ratio_is_missing() -> None:
+def test_the_check_says_what_a_run_did_not_measure() -> None:
     whole = dict.fromkeys(check.CHECKED, 1.5)
     without = {name: ratio for name, ratio in whole.items() if name != "burst_cpu_us"}
-    with pytest.raises(check.NotComparable, match=r"ratios\.json has no ratio of burst_cpu_us"):
-        check.changes(whole, without)
     with pytest.raises(check.NotComparable, match="this run has no ratio of burst_cpu_us"):
         check.changes(without, whole)
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (None, "there is no ratios.json to compare with: make bench"),
+        ("", "ratios.json is no JSON: make bench"),
+        ("[1.5]", "ratios.json has no ratio of plain_cpu_us, .*: make bench"),
+        (
+            json.dumps(dict.fromkeys(check.CHECKED[1:], 1.5)),
+            "ratios.json has no ratio of plain_cpu_us: make bench",
+        ),
+        (
+            json.dumps(dict.fromkeys(check.CHECKED, "1.5")),
+            "ratios.json has no ratio of plain_cpu_us, .*: make bench",
+        ),
+    ],
+)
+def test_the_check_measures_nothing_where_there_is_nothing_to_compare_with(
+    kept: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("something was measured")
+
+    path = tmp_path / "ratios.json"
+    if kept is not None:
+        path.write_text(kept)
+    monkeypatch.setattr(command, "RATIOS", path)
+    monkeypatch.setattr(command, "run", refuse)
+    monkeypatch.setattr(instructions, "judge", refuse)
+    with pytest.raises(check.NotComparable, match=said):
+        command.compare(Console(), 1)
 
 
 def test_the_ratios_of_a_run_are_what_the_next_check_compares_with() -> None:
