@@ -24,7 +24,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from benchmarks import bars, check, fresh, nginx, peers, report
+from benchmarks import bars, charts, check, fresh, nginx, peers, report
 from benchmarks.dialects import DIFY
 from benchmarks.figures import FLOOR, LIMIT, OURS, TWO, results
 from benchmarks.fresh import Fresh
@@ -135,7 +135,7 @@ def main() -> int:
 
         images = IMAGES if arguments.page else PLOTS
         images.mkdir(exist_ok=True)
-        drawn = plots.draw(images, ran.windows, found.results, ran.titles)
+        drawn = plots.draw(images, charts.charts(ran.windows, found.results, ran.titles), ran.titles)
         console.print(f"Plots: {images.relative_to(peers.ROOT)}/")
         if arguments.page:
             RATIOS.write_text(json.dumps(check.ratios(found.results.values()), indent=2) + "\n")

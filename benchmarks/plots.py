@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, NullLocator
 
-from benchmarks.figures import OURS, Result, growth, micros
-from benchmarks.measure import DIRECT, LONGEST_GAP_MS, Window
-from benchmarks.work import BUSY, CLIMB, CROWD, PLAIN
+from benchmarks.charts import Bars, Chart, Lines
+from benchmarks.figures import OURS
+from benchmarks.measure import DIRECT
 
 GREY = "#808080"
 COLOURS = {
@@ -45,62 +45,25 @@ STYLE = {
     "savefig.transparent": True,
     "lines.markersize": 4,
 }
-BARRED = {
-    "plain_cpu_us": "plain call",
-    "burst_cpu_us": "burst of 100",
-    "chunk_cpu_us": "paced chunk",
-}
-"""Figures of the plot of costs, and what they are called there."""
-
-Lines = Mapping[str, Sequence[tuple[float, float]]]
 
 
-def draw(
-    directory: Path, windows: Sequence[Window], results: Mapping[str, Result], titles: Mapping[str, str]
-) -> list[Path]:
+def draw(directory: Path, charts: Mapping[str, Chart], titles: Mapping[str, str]) -> list[Path]:
     """Write the plots.
 
     Args:
         directory: Takes the files; those of the same names are replaced.
-        windows: Of all rounds.
-        results: By the figure's name.
-        titles: Of the peers, by name; others are not shown.
+        charts: What they show, by the names of the files.
+        titles: Of the peers, by name, in the order in which they are drawn.
 
     Returns:
         What was written.
     """
-    shown = [window for window in windows if window.peer in (*titles, DIRECT)]
     known = {**titles, DIRECT: "direct"}
-    first = [window for window in shown if window.round == 0 and window.peer != DIRECT]
     drawn = {
-        "bench-cost": _cost(results, titles),
-        "bench-calls": _lines(
-            growth([w for w in shown if w.peer != DIRECT], (PLAIN, BUSY, CROWD), micros),
-            known,
-            "CPU of a plain call",
-            ("connections", "µs"),
-        ),
-        "bench-chunks": _lines(
-            growth([w for w in shown if w.peer != DIRECT], CLIMB, micros),
-            known,
-            "CPU of a chunk, 50 a second and stream",
-            ("streams at once", "µs"),
-        ),
-        "bench-gaps": _lines(
-            growth(shown, CLIMB, lambda window, _: window.gap_ms[2]),
-            known,
-            "Longest gap between tokens that are due every 20 ms",
-            ("streams at once", "ms"),
-            line=LONGEST_GAP_MS,
-        ),
-        "bench-memory": _lines(
-            growth(first, CLIMB, lambda window, _: window.memory / 1e6),
-            known,
-            "Memory with streams open",
-            ("streams at once", "MB"),
-        ),
+        name: _bars(chart, titles) if isinstance(chart, Bars) else _lines(chart, known)
+        for name, chart in charts.items()
     }
-    return [_write(directory / f"{name}.svg", canvas) for name, canvas in drawn.items() if canvas]
+    return [_write(directory / f"{name}.svg", canvas) for name, canvas in drawn.items()]
 
 
 def _write(path: Path, canvas: Canvas) -> Path:
@@ -126,21 +89,11 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _lines(
-    lines: Lines,
-    titles: Mapping[str, str],
-    title: str,
-    labels: tuple[str, str],
-    *,
-    line: float | None = None,
-) -> Canvas | None:
-    """Lines of the peers over a number of connections; None if there is nothing to show."""
-    if not lines:
-        return None
+def _lines(chart: Lines, titles: Mapping[str, str]) -> Canvas:
     with mpl.rc_context(STYLE):
-        canvas, axes = _axes(title)
-        for peer in (peer for peer in titles if peer in lines):
-            of, values = zip(*lines[peer], strict=True)
+        canvas, axes = _axes(chart.title)
+        for peer in (peer for peer in titles if peer in chart.points):
+            of, values = zip(*chart.points[peer], strict=True)
             axes.plot(
                 of,
                 values,
@@ -149,40 +102,32 @@ def _lines(
                 linewidth=2.4 if peer == OURS else 1.4,
                 label=titles[peer],
             )
-        if line is not None:
-            axes.axhline(line, color=GREY, linestyle=":", linewidth=1)
+        if chart.bound is not None:
+            axes.axhline(chart.bound, color=GREY, linestyle=":", linewidth=1)
         _logarithmic(axes)
-        axes.set_xticks(sorted({at for points in lines.values() for at, _ in points}))
-        axes.set_xlabel(labels[0])
-        axes.set_ylabel(labels[1])
+        axes.set_xticks(sorted({at for points in chart.points.values() for at, _ in points}))
+        axes.set_xlabel(chart.across)
+        axes.set_ylabel(chart.unit)
         canvas.legend(loc="outside right upper")
     return canvas
 
 
-def _cost(results: Mapping[str, Result], titles: Mapping[str, str]) -> Canvas | None:
-    """Bars of CPU by nginx's; None if nginx was not measured."""
-    groups = [name for name in BARRED if "nginx" in (results[name].medians if name in results else {})]
-    if not groups:
-        return None
+def _bars(chart: Bars, titles: Mapping[str, str]) -> Canvas:
     with mpl.rc_context(STYLE):
-        canvas, axes = _axes("CPU by nginx's, which only passes on")
+        canvas, axes = _axes(chart.title)
         width = 0.8 / len(titles)
         for at, (peer, title) in enumerate(titles.items()):
-            places = [
-                (place + (at - (len(titles) - 1) / 2) * width, medians[peer] / medians["nginx"])
-                for place, medians in enumerate(results[name].medians for name in groups)
-                if peer in medians
-            ]
+            points = chart.points.get(peer, ())
             bars = axes.bar(
-                [place for place, _ in places],
-                [value for _, value in places],
+                [group + (at - (len(titles) - 1) / 2) * width for group, _ in points],
+                [value for _, value in points],
                 width * 0.92,
                 color=COLOURS.get(peer, GREY),
                 label=title,
             )
             axes.bar_label(bars, fmt="%.3g", fontsize=8, color=GREY, padding=1)
         _logarithmic(axes)
-        axes.set_xticks(range(len(groups)), [BARRED[name] for name in groups])
-        axes.set_ylabel("times nginx")
+        axes.set_xticks(range(len(chart.groups)), chart.groups)
+        axes.set_ylabel(chart.unit)
         canvas.legend(loc="outside right upper")
     return canvas

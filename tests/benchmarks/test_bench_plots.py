@@ -1,4 +1,7 @@
-"""The plots of a run: SVG that any reader of XML takes, the same bytes for the same run."""
+"""The plots of a run: SVG that any reader of XML takes, the same bytes for the same run.
+
+What they show needs no matplotlib: test_bench_charts.py.
+"""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -7,6 +10,7 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="only `make bench` installs matplotlib")
 
+from benchmarks.charts import charts
 from benchmarks.figures import results
 from benchmarks.work import BURST, BUSY, CLIMB, CROWD, PLAIN
 from test_bench_figures import window
@@ -23,7 +27,9 @@ def drawn(directory: Path) -> dict[str, bytes]:
         for at, peer in enumerate(("nginx", "minimal", "opendify", "direct"), 1)
     ]
     found = {result.figure.name: result for result in results(windows, list(TITLES))}
-    return {path.name: path.read_bytes() for path in plots.draw(directory, windows, found, TITLES)}
+    return {
+        path.name: path.read_bytes() for path in plots.draw(directory, charts(windows, found, TITLES), TITLES)
+    }
 
 
 def test_the_same_run_draws_the_same_bytes(tmp_path: Path) -> None:
@@ -39,10 +45,3 @@ def test_plots_are_small_svg_with_text_and_without_a_ground(tmp_path: Path) -> N
         assert {"OpenDify", "nginx"} <= texts, name
         assert len(data) < 60_000, name
         assert b"#ffffff" not in data, name
-
-
-def test_a_run_without_nginx_has_no_plot_of_costs(tmp_path: Path) -> None:
-    windows = [window("opendify", PLAIN.name)]
-    found = {result.figure.name: result for result in results(windows, ["opendify"])}
-    files = plots.draw(tmp_path, windows, found, {"opendify": "OpenDify"})
-    assert [path.name for path in files] == ["bench-calls.svg"]
