@@ -10,12 +10,16 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Timer
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from opendify.gateway.store import MemoryStore, SqliteStore, Store, StoreError, open_store
-from opendify.gateway.store.sqlite import MIGRATIONS
+from opendify.gateway.store.sqlite import MIGRATIONS, ROWS
 
 
 class Clock:
@@ -298,6 +302,18 @@ def test_a_file_where_processes_cannot_share_it_is_refused(
         open_store(f"sqlite:///{tmp_path}/store.sqlite3")
 
 
+async def test_a_new_file_that_another_is_preparing_is_opened_when_that_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("CREATE TABLE anything (key)")
+        done = Timer(0.05, other.rollback)
+        done.start()
+        async with at(path) as store:
+            await store.put({"key": "value"}, ttl=10)
+        done.join()
+
+
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear Ada,\n" * 100)
@@ -377,6 +393,51 @@ async def test_a_file_in_constant_use_stays_small(tmp_path: Path, clock: Clock) 
             with closing(sqlite3.connect(path)) as db:
                 rows += db.execute("SELECT count(*) FROM entries").fetchone()
     assert max(rows) <= 600  # 8000 were written, 200 are live at a time
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["put", "take", "add", "delete", "get"]), st.sampled_from("abc")),
+        max_size=30,
+    )
+)
+@settings(max_examples=50, deadline=None)
+async def test_what_is_asked_for_at_once_happens_to_each_key_in_the_order_of_asking(
+    asked: list[tuple[str, str]],
+) -> None:
+    with TemporaryDirectory() as directory:
+        async with at(Path(directory) / "store.sqlite3") as store:
+            plain = MemoryStore()
+            got = [
+                await asyncio.gather(*[do(kept, what, key, str(n)) for n, (what, key) in enumerate(asked)])
+                for kept in (plain, store)
+            ]
+            assert got[0] == got[1]
+            for key in "abc":
+                assert await store.get(key) == await plain.get(key)
+            await plain.aclose()
+
+
+def do(store: Store, what: str, key: str, value: str) -> "asyncio._CoroutineLike[object]":
+    match what:
+        case "put":
+            return store.put({key: value}, ttl=10)
+        case "add":
+            return store.add(key, value, ttl=10)
+        case "take":
+            return store.take(key)
+        case "delete":
+            return store.delete(key)
+        case _:
+            return store.get(key)
+
+
+async def test_more_than_one_statement_takes_are_put_at_once(tmp_path: Path) -> None:
+    entries = {f"key {n}": f"value {n}" for n in range(2 * ROWS + 3)}
+    async with at(tmp_path / "store.sqlite3") as store:
+        await store.put(entries, ttl=10)
+        values = await asyncio.gather(*(store.get(key) for key in entries))
+        assert values == list(entries.values())
 
 
 async def test_what_queues_up_shares_a_transaction(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -23,8 +24,16 @@ T = TypeVar("T")
 Entry = tuple[bytes, float]
 """A value, and the time at which it expires in seconds since 1970."""
 
+Row = tuple[bytes, bytes, float]
+"""What is put: a key, a value, and for how many seconds."""
+
 BUSY_SECONDS = 5.0
 """How long a process waits for another one's transaction. They take milliseconds."""
+
+NAP_SECONDS = 0.0005
+"""When it looks again. SQLite's own naps grow to 100 ms, so that of two busy workers one stood still; and
+where two open a new file at once, it takes none.
+"""
 
 CHECKPOINT_PAGES = 4000
 """The log goes into the file every 16 MB. At SQLite's own 4 MB a put in a group costs a third more."""
@@ -47,16 +56,30 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_create_entries,)
 """Migration n brings a file of schema n to schema n + 1 (`PRAGMA user_version`). Only ever added to."""
 
 _GET = "SELECT value FROM entries WHERE key = ? AND expires > ?"
-_PUT = (
-    "INSERT INTO entries (key, value, expires) VALUES (?, ?, ?)"
-    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires"
-)
-_ADD = f"{_PUT} WHERE entries.expires <= ?"
+
+
+def _put(rows: int) -> str:
+    return (
+        f"INSERT INTO entries (key, value, expires) VALUES {', '.join(['(?, ?, ?)'] * rows)}"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires"
+    )
+
+
+ROWS = 256
+_PUT = {2**n: _put(2**n) for n in range(9)}
+"""Statements by the rows that they put, up to `ROWS`. One of many instead of many of one: between two, the
+thread waits for Python's lock, and all other processes for SQLite's.
+"""
+
+_ADD = f"{_PUT[1]} WHERE entries.expires <= ?"
 _TAKE = "DELETE FROM entries WHERE key = ? RETURNING value, expires"
 _DELETE = "DELETE FROM entries WHERE key = ?"
 _RETRACT = "DELETE FROM entries WHERE key = ? AND value = ? AND expires = ?"
 _AHEAD = "SELECT count(*), max(rowid) FROM (SELECT rowid FROM entries WHERE rowid > ? ORDER BY rowid LIMIT ?)"
 _SWEEP = "DELETE FROM entries WHERE rowid > ? AND rowid <= ? AND expires <= ?"
+
+_PRIMARY = 0xFF
+"""The part of an error's code that tells what it is; the rest is detail."""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: f"another process kept it locked for {BUSY_SECONDS:.0f} s. Is it open elsewhere?",
@@ -93,27 +116,39 @@ class Entries:
                 f"the store {path} cannot be opened: {error.strerror}. Its folder must exist, and the "
                 "gateway's user must be allowed to write there; STORE_URL names another file"
             ) from error
-        self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
-            self._prepare()
+            self._patiently(self._prepare)
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self.failure(error) from error
         except BaseException:
             self._db.close()
             raise
 
     def _prepare(self) -> None:
-        try:
-            (mode,) = self._db.execute("PRAGMA journal_mode = WAL").fetchone()
-            if mode != "wal":
-                raise StoreError(
-                    f"the store {self._path} cannot be shared by worker processes: its file system does not "
-                    "allow SQLite's write-ahead log. Name a file on a local disk in STORE_URL"
-                )
-            # Not synced at every commit: a power cut may cost the last entries, never the file.
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-            self._migrate()
-        except sqlite3.Error as error:
-            raise self.failure(error) from error
+        (mode,) = self._db.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreError(
+                f"the store {self._path} cannot be shared by worker processes: its file system does not "
+                "allow SQLite's write-ahead log. Name a file on a local disk in STORE_URL"
+            )
+        # Not synced at every commit: a power cut may cost the last entries, never the file.
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        self._migrate()
+
+    def _patiently(self, act: Callable[[], None]) -> None:
+        """Do something as soon as no other process keeps the file locked."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return act()
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+            time.sleep(NAP_SECONDS)
 
     def _migrate(self) -> None:
         if self._version() == len(MIGRATIONS):
@@ -136,34 +171,42 @@ class Entries:
 
     def failure(self, error: Exception) -> StoreError:
         """What `error`, raised by one of the methods, means to somebody who runs a gateway."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the code is detail
+        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
         failure = StoreError(f"the store {self._path} failed: {_REASONS.get(code, error)}")
         failure.__cause__ = error
         return failure
 
-    def run(self, operations: "Sequence[_Operation[Any]]") -> None:
-        """Carry out operations in their order, all of them or, if an exception is raised, none."""
+    def run(self, operations: "Sequence[_Operation]") -> None:
+        """Carry out operations, those on one key in their order: all, or none if an exception is raised."""
+        self._patiently(partial(self._run, operations))
+
+    def _run(self, operations: "Sequence[_Operation]") -> None:
         self._now = self._clock()
         writes = sum([operation.writes for operation in operations])
         sweep = writes > 0 and self._unswept >= SWEEP_ROWS
-        if len(operations) == 1 and writes < 2 and not sweep:
-            operations[0].carry_out(self)  # one statement is a transaction by itself
+        steps = _steps(operations)
+        if sweep:
+            steps.append(Entries._sweep)
+        if len(steps) == 1:
+            steps[0](self)  # one statement is a transaction by itself
         else:
             self._db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             with self._db:
-                for operation in operations:
-                    operation.carry_out(self)
-                if sweep:
-                    self._sweep()
+                for step in steps:
+                    step(self)
         self._unswept += SWEEP_ROWS_PER_WRITE * writes
 
     def get(self, key: bytes) -> bytes | None:
         row = self._db.execute(_GET, (key, self._now)).fetchone()
         return row[0] if row else None
 
-    def put(self, values: Sequence[tuple[bytes, bytes]], ttl: float) -> None:
-        for key, value in values:
-            self._db.execute(_PUT, (key, value, self._now + ttl))
+    def put(self, rows: Sequence[Row]) -> None:
+        """Keep at most `ROWS` entries, each under a key of its own."""
+        size = next(size for size in _PUT if size >= len(rows))
+        cells: list[bytes | float] = []
+        for key, value, ttl in rows:
+            cells += (key, value, self._now + ttl)
+        self._db.execute(_PUT[size], cells + cells[-3:] * (size - len(rows)))
 
     def add(self, key: bytes, value: bytes, ttl: float) -> Entry | None:
         """The entry as it was kept, or None if there is one already."""
@@ -197,19 +240,65 @@ class Entries:
         self._db.close()
 
 
-class _Operation(Generic[T]):
-    """Something that somebody waits for, and what came of it. `writes`: how many entries it changes."""
+class _Statement(Generic[T]):
+    """Something about one entry that somebody waits for, and what came of it.
 
-    __slots__ = ("_run", "future", "result", "writes")
+    Attributes:
+        writes: How many entries it changes.
+    """
 
-    def __init__(self, run: Callable[[Entries], T], future: asyncio.Future[T], writes: int) -> None:
+    __slots__ = ("_run", "future", "key", "result", "writes")
+
+    def __init__(
+        self, future: asyncio.Future[T], run: Callable[[Entries, bytes], T], key: bytes, writes: int
+    ) -> None:
         self._run = run
         self.future = future
+        self.key = key
         self.writes = writes
         self.result: T | None = None
 
     def carry_out(self, entries: Entries) -> None:
-        self.result = self._run(entries)
+        self.result = self._run(entries, self.key)
+
+
+class _Put:
+    """Entries that somebody wants kept: with those of others, in one statement."""
+
+    __slots__ = ("future", "rows")
+    result = None
+
+    def __init__(self, future: asyncio.Future[None], rows: Sequence[Row]) -> None:
+        self.future = future
+        self.rows = rows
+
+    @property
+    def writes(self) -> int:
+        """How many entries it changes."""
+        return len(self.rows)
+
+
+_Operation = _Statement[Any] | _Put
+
+
+def _steps(operations: Sequence[_Operation]) -> list[Callable[[Entries], None]]:
+    """Statements of a batch. What is put goes together, and last: except before others on the same key."""
+    steps: list[Callable[[Entries], None]] = []
+    rows: dict[bytes, Row] = {}
+    for operation in operations:
+        if isinstance(operation, _Put):
+            rows.update({row[0]: row for row in operation.rows})  # of two for one key the later counts
+            continue
+        if operation.key in rows:
+            steps += _putting(rows)
+            rows = {}
+        steps.append(operation.carry_out)
+    return steps + _putting(rows)
+
+
+def _putting(rows: Mapping[bytes, Row]) -> list[Callable[[Entries], None]]:
+    values = list(rows.values())
+    return [partial(Entries.put, rows=values[at : at + ROWS]) for at in range(0, len(values), ROWS)]
 
 
 class SqliteStore:
@@ -232,34 +321,30 @@ class SqliteStore:
         self._entries = Entries(path, clock)
         self._thread = threading.Thread(target=self._work, name="opendify-store")
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._batches: queue.SimpleQueue[list[_Operation[Any]] | None] = queue.SimpleQueue()
-        self._waiting: list[_Operation[Any]] = []
+        self._batches: queue.SimpleQueue[list[_Operation] | None] = queue.SimpleQueue()
+        self._waiting: list[_Operation] = []
         self._busy = False
         self._closed: asyncio.Future[None] | None = None
 
     async def get(self, key: str) -> str | None:
-        digest = _digest(key)
-        value = await self._ask(lambda entries: entries.get(digest), writes=0).future
+        value = await self._ask(Entries.get, _digest(key), writes=0).future
         return None if value is None else _decode(value)
 
     async def put(self, entries: Mapping[str, str], *, ttl: float) -> None:
-        values = [(_digest(key), _encode(value)) for key, value in entries.items()]
-        await self._ask(lambda kept: kept.put(values, ttl), writes=len(values)).future
+        rows = [(_digest(key), _encode(value), ttl) for key, value in entries.items()]
+        await self._enqueue(_Put(self._future(), rows)).future
 
     async def add(self, key: str, value: str, *, ttl: float) -> bool:
-        digest, data = _digest(key), _encode(value)
-        added = self._ask(lambda entries: entries.add(digest, data, ttl))
-        return await self._claimed(added, lambda entries, entry: entries.retract(digest, entry)) is not None
+        data = _encode(value)
+        added = self._ask(lambda entries, key: entries.add(key, data, ttl), _digest(key))
+        return await self._claimed(added, Entries.retract) is not None
 
     async def take(self, key: str) -> str | None:
-        digest = _digest(key)
-        taken = self._ask(lambda entries: entries.take(digest))
-        entry = await self._claimed(taken, lambda entries, entry: entries.restore(digest, entry))
+        entry = await self._claimed(self._ask(Entries.take, _digest(key)), Entries.restore)
         return None if entry is None else _decode(entry[0])
 
     async def delete(self, key: str) -> None:
-        digest = _digest(key)
-        await self._ask(lambda entries: entries.delete(digest)).future
+        await self._ask(Entries.delete, _digest(key)).future
 
     async def aclose(self) -> None:
         if self._closed is None:
@@ -271,14 +356,17 @@ class SqliteStore:
         self._thread.join()  # closing was the last thing it did
 
     async def _claimed(
-        self, claim: _Operation[Entry | None], undo: Callable[[Entries, Entry], None]
+        self, claim: _Statement[Entry | None], undo: Callable[[Entries, bytes, Entry], None]
     ) -> Entry | None:
+        def give_back(entries: Entries, key: bytes) -> None:
+            if claim.result:  # operations on a key keep their order: it has been carried out
+                undo(entries, key, claim.result)
+
         try:
             return await claim.future
         except asyncio.CancelledError:
             if self._closed is None:
-                # Operations keep their order, so this one finds the claim carried out.
-                self._ask(lambda entries: undo(entries, claim.result) if claim.result else None)
+                self._ask(give_back, claim.key)
             raise
 
     def _attach(self) -> asyncio.AbstractEventLoop:
@@ -290,16 +378,23 @@ class SqliteStore:
             raise RuntimeError("a store belongs to the event loop that used it first: open one for each loop")
         return loop
 
-    def _ask(self, run: Callable[[Entries], T], *, writes: int = 1) -> _Operation[T]:
+    def _ask(self, run: Callable[[Entries, bytes], T], key: bytes, *, writes: int = 1) -> _Statement[T]:
+        statement = _Statement(self._future(), run, key, writes)
+        self._enqueue(statement)
+        return statement
+
+    def _future(self) -> asyncio.Future[Any]:
         loop = self._attach()
         if self._closed is not None:
             raise StoreError(f"the store {self._path} is closed; open it again")
-        operation = _Operation(run, loop.create_future(), writes)
+        return loop.create_future()
+
+    def _enqueue(self, operation: _Operation) -> _Operation:
         self._waiting.append(operation)
         if not self._busy:
             self._busy = True
             # Not at once: what else this turn of the loop asks for comes along.
-            loop.call_soon(self._hand_over)
+            asyncio.get_running_loop().call_soon(self._hand_over)
         return operation
 
     def _hand_over(self) -> None:
@@ -311,7 +406,7 @@ class SqliteStore:
         else:
             self._busy = False
 
-    def _deliver(self, batch: Sequence[_Operation[Any]], error: Exception | None) -> None:
+    def _deliver(self, batch: Sequence[_Operation], error: Exception | None) -> None:
         for operation in batch:
             if not operation.future.done():
                 if error is None:
