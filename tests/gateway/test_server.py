@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -521,17 +521,22 @@ def test_an_idle_gateway_ends_at_once(settings: dict[str, str]) -> None:
         assert rest(connection) == b""
 
 
-def test_a_port_that_is_taken_is_told_in_one_sentence(gateway: Gateway, tmp_path: Path) -> None:
-    port = str(gateway.address[1])
-    environment = {"PATH": os.environ["PATH"], "DIFY_API_KEYS": "app-x", "SERVER_PORT": port}
-    ended = subprocess.run(
+def started_at(port: int, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A gateway that can't start at this port, at its end."""
+    environment = {"PATH": os.environ["PATH"], "DIFY_API_KEYS": "app-x", "SERVER_PORT": str(port)}
+    return subprocess.run(
         [sys.executable, "-m", "opendify.cli", "serve"],
-        cwd=tmp_path,
-        env=environment,
+        cwd=directory,
+        env=environment | settings,
         capture_output=True,
         text=True,
         timeout=30,
     )
+
+
+def test_a_port_that_is_taken_is_told_in_one_sentence(gateway: Gateway, tmp_path: Path) -> None:
+    port = gateway.address[1]
+    ended = started_at(port, tmp_path)
     assert ended.returncode == 2
     assert f"127.0.0.1:{port}" in ended.stderr
     assert "SERVER_PORT" in ended.stderr
@@ -555,6 +560,38 @@ def asked_anew(gateway: Gateway, turns: list[dict[str, Any]], user: str) -> dict
     reply = http("POST", f"{gateway.base_url}/chat/completions", json=body, headers=headers)
     assert reply.status_code == 200
     return dict(reply.json())
+
+
+def sockets(pid: int) -> int:
+    """How many a process holds (where Linux tells)."""
+    count = 0
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            count += os.readlink(file).startswith("socket:")
+    return count
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the workers share a socket")
+def test_connections_of_one_moment_are_shared_out_among_workers(settings: dict[str, str]) -> None:
+    with running_gateway(WORKERS="2", **settings) as gateway, ExitStack() as stack:
+        eventually(lambda: len([line for line in gateway.lines if line["event"] == "ready"]) == 2, 15)
+        workers = children(gateway)
+        before = {worker: sockets(worker) for worker in workers}
+        for _ in range(64):
+            stack.enter_context(connected(gateway))
+
+        def taken() -> list[int]:
+            return [sockets(worker) - before[worker] for worker in workers]
+
+        eventually(lambda: sum(taken()) == 64)
+        assert min(taken()) >= 8
+
+
+def test_several_workers_share_no_port_with_another_gateway(settings: dict[str, str], tmp_path: Path) -> None:
+    with running_gateway(WORKERS="2", **settings) as first:
+        ended = started_at(first.address[1], tmp_path, WORKERS="2")
+        assert ended.returncode == 2
+        assert f"127.0.0.1:{first.address[1]}" in ended.stderr
 
 
 def test_several_workers_told_to_end_take_nothing_new(settings: dict[str, str], user: str) -> None:

@@ -12,8 +12,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from typing import cast
 
@@ -30,6 +30,9 @@ from opendify.gateway.settings import Settings, SettingsError
 
 HEADER_SECONDS = 30.0
 """How long a client may take to send the head of a request, or the rest of one that has its answer."""
+
+BACKLOG = 2048
+"""Connections that wait to be taken; more are refused."""
 
 RESTART_SECONDS = 1.0
 """A worker that dies is replaced, but not faster than this."""
@@ -50,28 +53,47 @@ def serve(settings: Settings) -> int:
         SettingsError: If the address is taken or not this machine's.
     """
     logs.configure(settings.log_level, settings.log_format)
-    listener = _listen(settings)
-    host, port = listener.getsockname()[:2]
-    _greet(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}/v1")
-    with listener:
-        if settings.workers == 1:
-            return _run(settings, listener)
-        return _supervise(settings, listener)
+    with ExitStack() as stack:
+        listeners = _listen(settings, stack)
+        host, port = listeners[0].getsockname()[:2]
+        _greet(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}/v1")
+        return _run(settings, listeners[0]) if settings.workers == 1 else _supervise(settings, listeners)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.server_host else socket.AF_INET
-    listener = socket.socket(family)
+def _listen(settings: Settings, stack: ExitStack) -> Sequence[socket.socket]:
+    """What each worker takes connections from.
+
+    Linux shares connections out among sockets that listen on one port. From one socket, the worker that is
+    awake takes all that come at the same moment: of 32, now and then, all 32.
+    """
+    if settings.workers == 1 or sys.platform != "linux":
+        listeners = [stack.enter_context(_bound(settings, settings.server_port))] * settings.workers
+    else:
+        with _bound(
+            settings, settings.server_port
+        ) as alone:  # or another gateway's port would be shared, too
+            port: int = alone.getsockname()[1]
+        listeners = [
+            stack.enter_context(_bound(settings, port, shared=True)) for _ in range(settings.workers)
+        ]
+    for listener in listeners:
+        listener.listen(BACKLOG)
+    return listeners
+
+
+def _bound(settings: Settings, port: int, *, shared: bool = False) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.server_host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listener.bind((settings.server_host, settings.server_port))
+        listener.bind((settings.server_host, port))
     except OSError as error:
         listener.close()
-        where = f"{settings.server_host}:{settings.server_port}"
+        where = f"{settings.server_host}:{port}"
         name = "SERVER_PORT" if error.errno == errno.EADDRINUSE else "SERVER_HOST"
         problem = f"Can't listen on {where}: {error.strerror or error}. Set {name} to another."
         raise SettingsError([problem]) from error
-    listener.listen(2048)
     return listener
 
 
@@ -98,7 +120,7 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         proxy_headers=False,  # nothing here asks where a client is
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
-        backlog=2048,
+        backlog=BACKLOG,
     )
     server = _Server(config, gateway)
     if settings.slow_step_ms:
@@ -294,8 +316,8 @@ def _worker(settings: Settings, listener: socket.socket) -> None:
     sys.exit(_run(settings, listener))
 
 
-def _supervise(settings: Settings, listener: socket.socket) -> int:
-    """Keep the workers running until a signal comes, then let them end."""
+def _supervise(settings: Settings, listeners: Sequence[socket.socket]) -> int:
+    """Keep a worker at each listener until a signal comes, then let them end."""
     context = multiprocessing.get_context("spawn")
     stopping = False
 
@@ -306,12 +328,12 @@ def _supervise(settings: Settings, listener: socket.socket) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
 
-    def start() -> BaseProcess:
+    def start(listener: socket.socket) -> BaseProcess:
         process = context.Process(target=_worker, args=(settings, listener))
         process.start()
         return process
 
-    workers = [start() for _ in range(settings.workers)]
+    workers = [start(listener) for listener in listeners]
     codes: list[int] = []
     try:
         while not stopping:
@@ -320,9 +342,10 @@ def _supervise(settings: Settings, listener: socket.socket) -> int:
                 if not worker.is_alive() and not stopping:
                     log.error("a worker died and is replaced", exit_code=worker.exitcode)
                     time.sleep(RESTART_SECONDS)
-                    workers[index] = start()
+                    workers[index] = start(listeners[index])
     finally:
-        listener.close()  # or callers would still be let in, to a queue that nobody serves any more
+        for listener in listeners:
+            listener.close()  # or callers would still be let in, to a queue that nobody serves any more
         codes = _end(workers, settings.shutdown_seconds)
     return max(codes, default=0)
 
