@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from threading import get_ident
 from typing import BinaryIO
 
 __all__ = [
@@ -54,20 +55,20 @@ def write(file: BinaryIO, data: bytes) -> None:
 class AsyncHome:
     """Where connections belong: in the event loop that the first of them was opened in."""
 
-    __slots__ = ("_closed", "_loop")
+    __slots__ = ("_closed", "_loop", "_thread")
 
     def __init__(self) -> None:
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
 
     def check(self) -> None:
         """Raises `RuntimeError` in another event loop, where they would fail in ways that say nothing.
 
         And after `close`, when nobody would close what is opened.
         """
-        loop = asyncio.get_running_loop()
-        if self._loop is loop:
-            return
+        if self._loop is not None and self._thread == get_ident() and not self._loop.is_closed():
+            return  # to ask which loop is running takes a system call: 5 µs in a busy process
         if self._closed:
             raise RuntimeError(
                 "The transport of this client was closed, and opens no connections any more: close it after "
@@ -78,7 +79,7 @@ class AsyncHome:
                 "The connections of this client belong to another event loop: make a client in each, as "
                 "with `async with AsyncDify(…)` within what asyncio.run runs."
             )
-        self._loop = loop
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
 
     def close(self) -> None:
         """There are to be no connections any more."""

@@ -97,7 +97,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Completions:
-    """The endpoint.
+    """The endpoint, in the event loop that it is made in.
 
     Args:
         access: Who may ask.
@@ -130,12 +130,13 @@ class Completions:
         self._forms = forms
         self._admission = admission
         self._max_body = max_body
+        self._loop = asyncio.get_running_loop()  # known once: to ask for it is a system call
         self.calls: set[asyncio.Task[object]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Every outcome ends in one log line."""
         began = time.perf_counter()
-        call = asyncio.current_task()
+        call = asyncio.current_task(self._loop)
         assert call is not None, "a server runs each request as a task"
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
         record = Record(request_id(headers))

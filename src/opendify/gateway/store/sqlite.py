@@ -321,6 +321,7 @@ class SqliteStore:
         self._entries = Entries(path, clock)
         self._thread = threading.Thread(target=self._work, name="opendify-store")
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._user = 0  # the thread that the loop runs in
         self._batches: queue.SimpleQueue[list[_Operation] | None] = queue.SimpleQueue()
         self._waiting: list[_Operation] = []
         self._busy = False
@@ -332,7 +333,9 @@ class SqliteStore:
 
     async def put(self, entries: Mapping[str, str], *, ttl: float) -> None:
         rows = [(_digest(key), _encode(value), ttl) for key, value in entries.items()]
-        await self._enqueue(_Put(self._future(), rows)).future
+        operation = _Put(self._future(), rows)
+        self._enqueue(operation)
+        await operation.future
 
     async def add(self, key: str, value: str, *, ttl: float) -> bool:
         data = _encode(value)
@@ -370,13 +373,13 @@ class SqliteStore:
             raise
 
     def _attach(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop = loop
+            self._loop, self._user = asyncio.get_running_loop(), threading.get_ident()
             self._thread.start()
-        elif self._loop is not loop:
+        elif self._user != threading.get_ident() or self._loop.is_closed():
+            # which loop is running now would take a system call: 5 µs in a busy process
             raise RuntimeError("a store belongs to the event loop that used it first: open one for each loop")
-        return loop
+        return self._loop
 
     def _ask(self, run: Callable[[Entries, bytes], T], key: bytes, *, writes: int = 1) -> _Statement[T]:
         statement = _Statement(self._future(), run, key, writes)
@@ -389,13 +392,12 @@ class SqliteStore:
             raise StoreError(f"the store {self._path} is closed; open it again")
         return loop.create_future()
 
-    def _enqueue(self, operation: _Operation) -> _Operation:
+    def _enqueue(self, operation: _Operation) -> None:
         self._waiting.append(operation)
         if not self._busy:
             self._busy = True
             # Not at once: what else this turn of the loop asks for comes along.
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        return operation
+            self._attach().call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         if self._waiting:
