@@ -15,7 +15,7 @@ from opendify.gateway.catalog import Model
 from opendify.gateway.errors import OpenAIError
 from opendify.gateway.forms import Form, Submission
 from opendify.gateway.human import Reply as Said
-from opendify.gateway.reply import ON_DISCONNECT, Reply
+from opendify.gateway.reply import CONNECTION, Reply
 from opendify.gateway.run import Run
 from opendify.types import HumanInputAnswer, HumanInputForm
 from sdk.wire_server import Answer, Close, Pause, WaitForClient, WireServer, answer, event, events
@@ -56,7 +56,7 @@ async def run_before(*answers: Answer) -> AsyncIterator[tuple[Run, WireServer]]:
             model = SimpleNamespace(mode="workflow", id="Review", client=client, app=app)
             call = asyncio.current_task()
             assert call is not None
-            reply = Reply({ON_DISCONNECT: None}, send, call, "1")
+            reply = Reply({CONNECTION: None}, send, call, "1")
             run = Run(cast("Model", model), "ada", reply)  # cast: what a run needs of a model
             try:
                 yield run, server

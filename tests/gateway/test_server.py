@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from openai import APIError, AsyncOpenAI, OpenAI, RateLimitError
 
-from opendify.gateway.reply import ON_DISCONNECT, Reply
+from opendify.gateway.reply import CONNECTION, Reply
 from opendify.simulator import Simulator
 from servers import Gateway, eventually, running_gateway
 
@@ -30,6 +30,7 @@ import opendify.gateway.completions, opendify.gateway.reply, opendify.gateway.se
 opendify.gateway.completions.BODY_SECONDS = 0.8
 opendify.gateway.reply.PING_SECONDS = 0.2
 opendify.gateway.server.HEADER_SECONDS = 0.8
+opendify.gateway.server.KEEP_ALIVE_SECONDS = 1.6
 """
 """Waits that no setting shortens."""
 
@@ -267,6 +268,17 @@ def test_a_head_that_never_ends_is_waited_for_only_so_long(strict: Gateway) -> N
         assert answered(strict, begun) == b""
 
 
+def test_a_connection_without_requests_is_closed_after_a_while_and_not_before(strict: Gateway) -> None:
+    request = head(None, line="GET /health/live HTTP/1.1")
+    began = time.monotonic()
+    with connected(strict) as connection:
+        for _ in range(3):
+            connection.sendall(request)
+            time.sleep(1.0)  # more than a head may take
+        assert rest(connection).count(b"HTTP/1.1 200") == 3
+    assert time.monotonic() - began > 3.5
+
+
 def test_a_large_body_is_no_large_head(strict: Gateway, user: str) -> None:
     body = question("[[reply:Hello]]" + "x" * 50_000, user)
     request = head(len(body)) + body
@@ -397,13 +409,19 @@ async def test_a_ping_that_is_due_at_the_end_of_an_answer_is_not_sent_behind_it(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message.get("body", b""))
 
-    def take(_: object, *, no_more: bool = False) -> bool:
-        return not no_more
+    class Open:
+        """A client that stays."""
+
+        def is_read(self) -> bool:
+            return True
+
+        def tell(self, hears: Callable[[], None], *, no_more: bool = False) -> bool:
+            return not no_more
 
     call = asyncio.current_task()
     assert call is not None
     monkeypatch.setattr("opendify.gateway.reply.PING_SECONDS", 0.0)
-    reply = Reply({ON_DISCONNECT: take}, send, call, "id")
+    reply = Reply({CONNECTION: Open()}, send, call, "id")
     reply.streaming = True
     reply.attend()
     for _ in range(2):  # now the silence is known to be long, and its ping comes next

@@ -17,7 +17,7 @@ from .._errors import shown
 __all__ = ["AsyncRequest", "AsyncResponse", "AsyncTransport"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AsyncRequest:
     """One HTTP request, complete: `url` and `headers` are sent as they are."""
 

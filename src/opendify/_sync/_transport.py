@@ -18,7 +18,7 @@ from .._errors import shown
 __all__ = ["Request", "Response", "Transport"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One HTTP request, complete: `url` and `headers` are sent as they are."""
 

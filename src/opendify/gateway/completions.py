@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 
 import msgspec
 import structlog
@@ -66,7 +66,6 @@ _MOST_NAMES = 50
 """Model names in an error message, names of ignored settings in a header."""
 
 log = structlog.stdlib.get_logger("opendify")
-T = TypeVar("T")
 
 
 class Record(msgspec.Struct):
@@ -180,7 +179,7 @@ class Completions:
         record.client = client.name
         body = await self._body(headers, receive, reply)
         large = len(body) > LARGE_BODY or (len(body) > LARGE_SCHEMAS and b'"properties"' in body)
-        request = await _decide(large, lambda: parse(body))
+        request = await asyncio.to_thread(parse, body) if large else parse(body)
         record.model, record.stream = request.model[:LONGEST_NAME], request.stream
         model = self._find(request.model, client)
         record.mode = model.mode
@@ -188,7 +187,8 @@ class Completions:
         owner = Owner(identity(client, user), model.app.id)
         if request.toolset is not None:
             request = replace(request, toolset=for_the_model(request.toolset, model.mode))
-        conversation = await _decide(large, lambda: read(request.messages, large=large))
+        messages = request.messages
+        conversation = await asyncio.to_thread(read, messages, large=True) if large else read(messages)
         asking = Asking(request, conversation, model, owner, headers)
         reply.streaming = request.stream
         if ignored := [name for name in request.ignored if _NAME.fullmatch(name)]:
@@ -227,9 +227,9 @@ class Completions:
                     await _discard(headers, receive)
                 raise _too_large(self._max_body)
             if not more:
-                return (
-                    parts[0] if len(parts) == 1 else await _decide(size > LARGE_BODY, lambda: b"".join(parts))
-                )
+                if len(parts) == 1:
+                    return parts[0]
+                return await asyncio.to_thread(b"".join, parts) if size > LARGE_BODY else b"".join(parts)
 
     async def _answer(self, asking: Asking, large: bool, reply: Reply, record: Record) -> None:
         """Run the app, once for each choice, pass on what comes, and remember it."""
@@ -340,7 +340,8 @@ class Completions:
         files: Sequence[Attachment] = ()
         if conversation.has_files(history=history):
             allowed = limits(model.parameters)
-            files = await _decide(large, lambda: collect(conversation, allowed, model.id, history=history))
+            find = partial(collect, conversation, allowed, model.id, history=history)
+            files = await asyncio.to_thread(find) if large else find()
         kept: Mapping[str, object] = {}
         before = conversation_id or thread.instead_of
         if before is not None and model.parameters.user_input_form:
@@ -348,26 +349,26 @@ class Completions:
         placed = await self._uploads.place(files, model.client, owner) if files else ()
         tools, told = "", False
         if toolset is not None:
-            tools = await _decide(large, lambda: prompt.digest(toolset, model.app.tool_prompt))
+            digest = partial(prompt.digest, toolset, model.app.tool_prompt)
+            tools = await asyncio.to_thread(digest) if large else digest()
             told = conversation_id is not None and tools == await self._memory.tools(owner, conversation_id)
-        call = await _decide(
-            large,
-            lambda: to_dify(
-                conversation,
-                model=model.id,
-                mode=model.mode,
-                parameters=model.parameters,
-                inputs=asking.request.inputs or {},
-                defaults={**model.app.inputs, **kept},
-                files=placed,
-                conversation_id=conversation_id,
-                history=history,
-                toolset=toolset,
-                style=model.app.tool_prompt,
-                told=told,
-                answer_format=asking.answer_format,
-            ),
+        translate = partial(
+            to_dify,
+            conversation,
+            model=model.id,
+            mode=model.mode,
+            parameters=model.parameters,
+            inputs=asking.request.inputs or {},
+            defaults={**model.app.inputs, **kept},
+            files=placed,
+            conversation_id=conversation_id,
+            history=history,
+            toolset=toolset,
+            style=model.app.tool_prompt,
+            told=told,
+            answer_format=asking.answer_format,
         )
+        call = await asyncio.to_thread(translate) if large else translate()
         return Prepared(call, files, placed, "" if told else tools)
 
     async def _remember(
@@ -530,22 +531,18 @@ def _uploaded(prepared: Prepared) -> list[dict[str, str]]:
     ]
 
 
-async def _all(parts: Sequence[Coroutine[object, object, None]]) -> None:
+def _all(parts: Sequence[Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
     """Run them all to their ends, then raise the first failure. None is cancelled because another failed."""
-    if len(parts) == 1:
-        await parts[0]
-        return
+    return parts[0] if len(parts) == 1 else _each(parts)
+
+
+async def _each(parts: Sequence[Coroutine[object, object, None]]) -> None:
     outcomes = await asyncio.gather(*parts, return_exceptions=True)
     failures = [outcome for outcome in outcomes if outcome is not None]
     for unheard in failures[1:]:
         let_go(unheard)
     if failures:
         raise failures[0]
-
-
-async def _decide(large: bool, function: Callable[[], T]) -> T:
-    """A pure function's result; from a thread where there is much to read."""
-    return await asyncio.to_thread(function) if large else function()
 
 
 def _tell_operator(error: DifyError, model: Model, record: Record) -> None:
