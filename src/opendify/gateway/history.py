@@ -63,6 +63,9 @@ def _results(conversation: Conversation, style: ToolPrompt) -> str:
 
 def _turns(conversation: Conversation, style: ToolPrompt) -> Iterator[str]:
     """The history's turns as text. Results that came together stand together, in one turn."""
+    if conversation.plain:
+        yield from [line for line, text in zip(conversation.lines, conversation.texts, strict=True) if text]
+        return
     known: dict[str, ToolCall] = {}
     results: list[Message] = []
     for message, text in zip(conversation.history, conversation.texts, strict=True):

@@ -172,6 +172,8 @@ def in_words(conversation: Conversation) -> Conversation:
     >>> [(message.role, message.text) for message in in_words(chat).history]
     [('user', 'Hi'), ('assistant', 'Dear Bob\\n\\nSend it?'), ('person', 'send')]
     """
+    if conversation.plain and not conversation.results:
+        return conversation
     said = (*conversation.history, *conversation.results)
     tools = [message for message in said if message.tool_calls or message.tool_call_id]
     if not any(_is_answer(message) or any(map(_asks, message.tool_calls or ())) for message in tools):

@@ -38,7 +38,9 @@ IDLE = (
 template wrote; the head of a harmony message."""
 
 _HEADS = (*(f"<{tag}" for tag in TAGS), "<details", *MARKS, *IDLE)
-_FIRST = frozenset(head[0] for head in _HEADS)
+MARKS_BEGIN = frozenset(head[0] for head in _HEADS)
+"""Characters that a mark begins with. A stripped text that begins with another one holds no thinking."""
+
 _LONGEST = max(map(len, _HEADS))
 
 _ANY_CASE = re.IGNORECASE | re.ASCII
@@ -171,7 +173,7 @@ class Thinking:
 def _may_begin(text: str) -> bool:
     """Whether a text may begin with a mark, or with white space before one; so may a text without any."""
     first = text[:1]
-    return first in _FIRST or not first or first.isspace()
+    return first in MARKS_BEGIN or not first or first.isspace()
 
 
 def _mark(text: str, at: int) -> tuple[int, str] | Literal["unknown"] | None:
@@ -181,7 +183,7 @@ def _mark(text: str, at: int) -> tuple[int, str] | Literal["unknown"] | None:
     """
     if at == len(text):
         return "unknown"
-    if text[at] not in _FIRST:
+    if text[at] not in MARKS_BEGIN:
         return None
     if found := _TAG.match(text, at):
         return found.end(), f"</{found[1].lower()}>"
