@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 
 import msgspec
 from msgspec.structs import replace
@@ -52,10 +51,9 @@ class Owner(msgspec.Struct, frozen=True):
     app: str
 
     def key(self, kind: str, name: str) -> str:
-        """The store key of something that is this owner's."""
+        """The store key of something that is this owner's. Stores keep no key as it is."""
         identity, app = self.identity, self.app
-        data = f"{len(identity)},{len(app)}:{identity}{app}{name}".encode("utf-8", "surrogatepass")
-        return f"{kind}:{blake2b(data, digest_size=16).hexdigest()}"
+        return f"{kind}:{len(identity)},{len(app)}:{identity}{app}{name}"
 
 
 class Thread(msgspec.Struct, frozen=True):
@@ -166,8 +164,7 @@ class Memory:
             entries[thread.chat] = conversation_id
         marked = mark or (thread.marked and thread.conversation_id)
         if thread.by_digest or (thread.by_mark and not marked):
-            turn = await _turn_key(owner, conversation, [*conversation.new, answer])
-            entries[turn] = conversation_id
+            entries[await _turn_key(owner, conversation, answer)] = conversation_id
         if names := called(answer):
             entries[owner.key("calls", conversation_id)] = _listed(names)
         if inputs:
@@ -281,19 +278,19 @@ def _is_side_task(header: bytes, conversation: Conversation) -> bool:
     )
 
 
-async def _turn_key(owner: Owner, conversation: Conversation, since: Sequence[Message] = ()) -> str:
-    """The store key of the history, with what was said since: that of the next request's history.
+async def _turn_key(owner: Owner, conversation: Conversation, answer: Message | None = None) -> str:
+    """The store key of the history; with an answer, that of the next request's history.
 
     Pictures, long texts and long arguments are read in a thread: they would hold up everybody else's tokens.
     """
-    arguments = sum([len(call.function.arguments) for message in since for call in calls(message)])
+    arguments = sum([len(call.function.arguments) for call in calls(answer)]) if answer else 0
     if conversation.large or arguments > LONG_ARGUMENTS or conversation.has_files(history=True):
-        identity = await asyncio.to_thread(_identity, conversation, since)
-    else:
-        identity = _identity(conversation, since)
-    return owner.key("turn", identity)
+        return await asyncio.to_thread(_turn_key_now, owner, conversation, answer)
+    return _turn_key_now(owner, conversation, answer)
 
 
-def _identity(conversation: Conversation, since: Sequence[Message]) -> str:
+def _turn_key_now(owner: Owner, conversation: Conversation, answer: Message | None) -> str:
     digest = conversation.digest
-    return digest.copy().add(since).key() if since else digest.key()
+    if answer is not None:
+        digest = digest.copy().add([*conversation.new, answer])
+    return owner.key("turn", digest.key())

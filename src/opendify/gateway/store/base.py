@@ -1,6 +1,7 @@
 """What a store promises. A store keeps short texts under keys for a time: conversations, uploads, claims."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Protocol
 
 
@@ -57,3 +58,8 @@ class Store(Protocol):
     async def aclose(self) -> None:
         """Carry out what was asked for so far, then let go of everything. May be called again."""
         ...
+
+
+def digest(key: str) -> bytes:
+    """What stores know a key by: 16 bytes however long it is, and no client's name."""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from opendify.gateway.store.base import StoreError
+from opendify.gateway.store.base import StoreError, digest
 
 
 class MemoryStore:
@@ -17,7 +17,7 @@ class MemoryStore:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._entries: dict[str, tuple[str, float]] = {}
+        self._entries: dict[bytes, tuple[str, float]] = {}
         self._sweep_at = 1024
         self._closed = False
 
@@ -36,12 +36,12 @@ class MemoryStore:
 
     async def take(self, key: str) -> str | None:
         value = self._live(key)
-        self._entries.pop(key, None)
+        self._entries.pop(digest(key), None)
         return value
 
     async def delete(self, key: str) -> None:
         self._live(key)
-        self._entries.pop(key, None)
+        self._entries.pop(digest(key), None)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -50,14 +50,14 @@ class MemoryStore:
     def _live(self, key: str) -> str | None:
         if self._closed:
             raise StoreError("the in-memory store is closed; open another one")
-        entry = self._entries.get(key)
+        entry = self._entries.get(digest(key))
         return entry[0] if entry is not None and entry[1] > self._clock() else None
 
     def _keep(self, key: str, value: str, ttl: float) -> None:
         if self._closed:
             raise StoreError("the in-memory store is closed; open another one")
         now = self._clock()
-        self._entries[key] = (value, now + ttl)
+        self._entries[digest(key)] = (value, now + ttl)
         if len(self._entries) >= self._sweep_at:
             self._entries = {key: entry for key, entry in self._entries.items() if entry[1] > now}
             # Sweeping only when the dict has doubled costs each entry a constant, however many there are.

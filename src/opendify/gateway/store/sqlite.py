@@ -13,11 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from opendify.gateway.store.base import StoreError
+from opendify.gateway.store.base import StoreError, digest
 
 T = TypeVar("T")
 
@@ -328,26 +327,26 @@ class SqliteStore:
         self._closed: asyncio.Future[None] | None = None
 
     async def get(self, key: str) -> str | None:
-        value = await self._ask(Entries.get, _digest(key), writes=0).future
+        value = await self._ask(Entries.get, digest(key), writes=0).future
         return None if value is None else _decode(value)
 
     async def put(self, entries: Mapping[str, str], *, ttl: float) -> None:
-        rows = [(_digest(key), _encode(value), ttl) for key, value in entries.items()]
+        rows = [(digest(key), _encode(value), ttl) for key, value in entries.items()]
         operation = _Put(self._future(), rows)
         self._enqueue(operation)
         await operation.future
 
     async def add(self, key: str, value: str, *, ttl: float) -> bool:
         data = _encode(value)
-        added = self._ask(lambda entries, key: entries.add(key, data, ttl), _digest(key))
+        added = self._ask(lambda entries, key: entries.add(key, data, ttl), digest(key))
         return await self._claimed(added, Entries.retract) is not None
 
     async def take(self, key: str) -> str | None:
-        entry = await self._claimed(self._ask(Entries.take, _digest(key)), Entries.restore)
+        entry = await self._claimed(self._ask(Entries.take, digest(key)), Entries.restore)
         return None if entry is None else _decode(entry[0])
 
     async def delete(self, key: str) -> None:
-        await self._ask(Entries.delete, _digest(key)).future
+        await self._ask(Entries.delete, digest(key)).future
 
     async def aclose(self) -> None:
         if self._closed is None:
@@ -432,11 +431,6 @@ class SqliteStore:
         finally:
             assert self._closed is not None, "the thread ends when the store is closed"
             self._loop.call_soon_threadsafe(self._closed.set_result, None)
-
-
-def _digest(key: str) -> bytes:
-    # 16 bytes whatever the key: a smaller index, so fewer pages to write, and no client's name in the file.
-    return blake2b(_encode(key), digest_size=16).digest()
 
 
 def _encode(text: str) -> bytes:
