@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendify.gateway.errors import OpenAIError
-from opendify.gateway.wire import Frames, UrlCitation, parse
+from opendify.gateway.wire import SETTINGS, Frames, UrlCitation, parse
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -24,6 +24,9 @@ def test_a_minimal_request_is_enough() -> None:
 def test_settings_that_dify_has_no_place_for_are_named_not_refused() -> None:
     request = parse(body(temperature=0.2, top_p=1, seed=7, made_up={"deep": [1]}, stream=True))
     assert list(request.ignored) == ["temperature", "top_p", "seed", "made_up"]
+    known: dict[str, object] = dict.fromkeys(SETTINGS)
+    assert sorted(parse(body(**known, stream=True)).ignored) == sorted(SETTINGS)
+    assert list(parse(body(stream=True, n=1)).ignored) == []
 
 
 FUNCTION = {"name": "look"}

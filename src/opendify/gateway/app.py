@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Awaitable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from importlib.metadata import version
@@ -106,17 +106,16 @@ class Gateway:
             for call in self._completions.calls:
                 call.cancel()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """ASGI."""
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """The hot path goes straight to its callable; everything else is routed."""
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == COMPLETIONS:
             assert self._completions is not None, "the server runs the lifespan before the first request"
-            await self._completions(scope, receive, send)
-        else:
-            await self._routes(scope, receive, _with_request_id(scope, send))
+            return self._completions(scope, receive, send)
+        return self._routes(scope, receive, _with_request_id(scope, send))
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:

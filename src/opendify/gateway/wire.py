@@ -7,7 +7,7 @@ token is spliced from bytes that were prepared once a stream.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict, cast
 
 import msgspec
 from pydantic_core import to_json
@@ -140,7 +140,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 class _Body(msgspec.Struct, frozen=True):
-    """The fields that mean something here; all others are taken, ignored and named in a header."""
+    """The fields that mean something here."""
 
     model: str
     messages: list[Message]
@@ -161,16 +161,49 @@ class _Body(msgspec.Struct, frozen=True):
     response_format: dict[str, object] | None = None
 
 
+SETTINGS = (
+    "audio",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "modalities",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "reasoning_effort",
+    "seed",
+    "service_tier",
+    "store",
+    "temperature",
+    "top_logprobs",
+    "top_p",
+    "verbosity",
+    "web_search_options",
+)
+"""OpenAI's settings that Dify has no place for. Others are ignored like them, and take a second reading."""
+
+_Known = msgspec.defstruct(
+    "_Known",
+    [(name, msgspec.Raw, msgspec.Raw()) for name in SETTINGS],
+    bases=(_Body,),
+    frozen=True,
+    forbid_unknown_fields=True,
+)
+"""A body in which nothing else stands: most are, and so are read once, which matters to one of 40 KB."""
+
 MAX_CHOICES = 16
 MAX_STOPS, MAX_STOP_CHARACTERS = 16, 1000
 """OpenAI takes 4. Each is looked for in each piece of text, while other streams wait."""
 
+_decode_known = msgspec.json.Decoder(_Known).decode
 _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
-_KNOWN = frozenset(_Body.__struct_fields__)
-_OLDER = frozenset({"functions", "function_call"})
-_NEWER = frozenset({"tool_choice", "parallel_tool_calls"})
+_NAMES = frozenset(_Body.__struct_fields__)
+_OLDER = ("functions", "function_call")
+_NEWER = ("tool_choice", "parallel_tool_calls")
 """What says nothing where the tools came in the other form."""
 
 
@@ -184,8 +217,7 @@ def parse(body: bytes) -> ChatRequest:
     'Hi'
     """
     try:
-        fields = _decode_body(body)
-        names = _decode_keys(body)
+        fields, ignored = _fields(body)
     except msgspec.ValidationError as error:
         raise misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -202,7 +234,7 @@ def parse(body: bytes) -> ChatRequest:
     if inputs is not None:
         _check_depth(inputs)
     options = fields.stream_options
-    unheard = _OLDER if fields.tools else _NEWER if fields.functions else frozenset[str]()
+    unheard = _OLDER if fields.tools else _NEWER if fields.functions else ()
     return ChatRequest(
         model=fields.model,
         messages=fields.messages,
@@ -221,8 +253,17 @@ def parse(body: bytes) -> ChatRequest:
             fields.function_call,
         ),
         response_format=None if fields.response_format is None else response_format(fields.response_format),
-        ignored=[name for name in names if name not in _KNOWN or name in unheard],
+        ignored=[*ignored, *(name for name in unheard if getattr(fields, name) is not None)],
     )
+
+
+def _fields(body: bytes) -> tuple[_Body, Sequence[str]]:
+    """What a request says, and the names of what is ignored."""
+    try:
+        known = cast("_Body", _decode_known(body))
+    except msgspec.ValidationError:
+        return _decode_body(body), [name for name in _decode_keys(body) if name not in _NAMES]
+    return known, [name for name in SETTINGS if getattr(known, name)]
 
 
 def _stops(stop: str | Sequence[str]) -> Sequence[str]:
