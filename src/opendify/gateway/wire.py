@@ -19,8 +19,8 @@ from opendify.gateway.tools.definitions import FunctionDefinition, ToolDefinitio
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
 
-_quote = msgspec.json.Encoder().encode
-"""A string as JSON: what of a chunk differs from the one before it, for a tenth of a whole chunk's price."""
+_encode = msgspec.json.Encoder().encode
+"""Writes answers; of a chunk only the string that differs from the one before, for a tenth of the price."""
 
 
 # ── Requests ─────────────────────────────────────────────────────────────────────────────────────────
@@ -421,7 +421,7 @@ def total(usages: Iterable[Usage | None]) -> Usage | None:
 
 def completion(body: ChatCompletion) -> bytes:
     """The bytes of a plain answer."""
-    return to_json(body)
+    return _encode(body)
 
 
 class Frames:
@@ -442,9 +442,9 @@ class Frames:
         self._head = (
             b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":['
             % (
-                _quote(completion_id),
+                _encode(completion_id),
                 created,
-                _quote(model),
+                _encode(model),
             )
         )
         self._index = index
@@ -458,11 +458,11 @@ class Frames:
 
     def content(self, text: str) -> bytes:
         """A piece of the answer."""
-        return self._content + _quote(text) + self._END
+        return self._content + _encode(text) + self._END
 
     def reasoning(self, text: str) -> bytes:
         """A piece of what the app thought on the way."""
-        return self._reasoning + _quote(text) + self._END
+        return self._reasoning + _encode(text) + self._END
 
     def call(self, number: int, call_id: str, name: str) -> bytes:
         """The beginning of a call: which tool, and the id that its result will name."""
@@ -471,8 +471,8 @@ class Frames:
             % (
                 self._delta,
                 number,
-                _quote(call_id),
-                _quote(name),
+                _encode(call_id),
+                _encode(name),
                 self._END,
             )
         )
@@ -482,23 +482,23 @@ class Frames:
         return b'%b"tool_calls":[{"index":%d,"function":{"arguments":%b}}]%b' % (
             self._delta,
             number,
-            _quote(fragment),
+            _encode(fragment),
             self._END,
         )
 
     def function_call(self, name: str) -> bytes:
         """The beginning of the one call that a client of ``functions`` knows."""
-        return b'%b"function_call":{"name":%b,"arguments":""}%b' % (self._delta, _quote(name), self._END)
+        return b'%b"function_call":{"name":%b,"arguments":""}%b' % (self._delta, _encode(name), self._END)
 
     def function_arguments(self, fragment: str) -> bytes:
         """A piece of its arguments."""
-        return b'%b"function_call":{"arguments":%b}%b' % (self._delta, _quote(fragment), self._END)
+        return b'%b"function_call":{"arguments":%b}%b' % (self._delta, _encode(fragment), self._END)
 
     def finish(
         self, reason: FinishReason, annotations: Sequence[Annotation] = (), dify: DifyNote | None = None
     ) -> bytes:
         """The last chunk of this choice."""
-        delta = b'"annotations":' + to_json(annotations) if annotations else b""
+        delta = b'"annotations":' + _encode(annotations) if annotations else b""
         return b'%b{"index":%d,"delta":{%b},"logprobs":null,"finish_reason":"%b"}]%b}\n\n' % (
             self._head,
             self._index,
@@ -509,8 +509,8 @@ class Frames:
 
     def usage(self, usage: Usage | None, dify: DifyNote) -> bytes:
         """The chunk without choices that a client gets when it asked for usage."""
-        return b'%b],"usage":%b%b}\n\n' % (self._head, to_json(usage), _note(dify))
+        return b'%b],"usage":%b%b}\n\n' % (self._head, _encode(usage), _note(dify))
 
 
 def _note(dify: DifyNote | None) -> bytes:
-    return b',"dify":' + to_json(dify) if dify else b""
+    return b',"dify":' + _encode(dify) if dify else b""
