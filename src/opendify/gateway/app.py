@@ -106,9 +106,9 @@ class Gateway:
             for call in self._completions.calls:
                 call.cancel()
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        return self._app(scope, receive, send)
+        await self._app(scope, receive, send)
 
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """The hot path goes straight to its callable; everything else is routed."""

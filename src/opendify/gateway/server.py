@@ -116,7 +116,6 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http=protocol(round(settings.max_header_kb * 1024)),
         ws="none",
-        interface="asgi3",
         lifespan="on",
         log_config=None,
         access_log=False,
