@@ -30,7 +30,7 @@ IO_MODULES = {
     "socket": ("gateway/server.py", "simulator", "cli", *TRANSPORTS),
     "sqlite3": ("gateway/store", "cli/kb/state.py"),
     "subprocess": (),
-    "threading": ("gateway/steps.py", "gateway/store", "simulator"),
+    "threading": ("_waiting.py", "gateway/steps.py", "gateway/store", "simulator"),  # the first asks in which
     "urllib.request": (),
     "uvicorn": ("gateway/server.py",),
 }
