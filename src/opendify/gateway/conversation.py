@@ -111,6 +111,8 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
     def digest(self) -> Digest:
         """The identity of the history. Pictures in it take their time."""
         digest = Digest(self.system)
+        if not self.history:
+            return digest
         return digest.add_lines(self.lines) if self.plain else digest.add(self.history)
 
     @property
@@ -120,7 +122,8 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
 
     def has_files(self, *, history: bool) -> bool:
         """Whether what is new, or with ``history`` any turn, carries something that is not text."""
-        return any(map(_has_files, self.new)) or (history and not self.plain and self._history_has_files)
+        earlier = history and bool(self.history) and not self.plain and self._history_has_files
+        return earlier or any(map(_has_files, self.new))
 
     @_Once
     def _history_has_files(self) -> bool:

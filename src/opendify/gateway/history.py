@@ -31,7 +31,7 @@ def seeded(conversation: Conversation, system: str, style: ToolPrompt = "tagged"
     <BLANKLINE>
     Current question: And now?
     """
-    turns = list(_turns(conversation, style))
+    turns = list(_turns(conversation, style)) if conversation.history else []
     if not turns:
         return paragraphs(system, new(conversation, style))
     if system:

@@ -172,7 +172,7 @@ def in_words(conversation: Conversation) -> Conversation:
     >>> [(message.role, message.text) for message in in_words(chat).history]
     [('user', 'Hi'), ('assistant', 'Dear Bob\\n\\nSend it?'), ('person', 'send')]
     """
-    if conversation.plain and not conversation.results:
+    if not conversation.results and (not conversation.history or conversation.plain):
         return conversation
     said = (*conversation.history, *conversation.results)
     tools = [message for message in said if message.tool_calls or message.tool_call_id]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict, cast
 
 import msgspec
+from msgspec.structs import astuple
 from pydantic_core import to_json
 
 from opendify.gateway.errors import invalid, misfit
@@ -263,7 +264,10 @@ def _fields(body: bytes) -> tuple[_Body, Sequence[str]]:
         known = cast("_Body", _decode_known(body))
     except msgspec.ValidationError:
         return _decode_body(body), [name for name in _decode_keys(body) if name not in _NAMES]
-    return known, [name for name in SETTINGS if getattr(known, name)]
+    settings = astuple(known)[-len(SETTINGS) :]
+    return known, [name for name, value in zip(SETTINGS, settings, strict=True) if value] if any(
+        settings
+    ) else ()
 
 
 def _stops(stop: str | Sequence[str]) -> Sequence[str]:
