@@ -1,11 +1,14 @@
 """What the gateway logs of steps that hold up everybody's tokens, and that usual work has none."""
 
 import base64
+import json
 import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pytest
 from openai import APIError, OpenAI
@@ -33,8 +36,9 @@ CHAT = "Simulated Chat"
 SECRET = "my aunt lives in Kyoto"
 
 
-def slow_steps(gateway: Gateway) -> list[dict[str, object]]:
-    return [line for line in gateway.lines if line["event"] == "slow step"]
+def slow_steps(gateway: Gateway, since: int = 0) -> list[dict[str, object]]:
+    """What the log says of them, from this line of it on."""
+    return [line for line in gateway.lines[since:] if line["event"] == "slow step"]
 
 
 def ask(gateway: Gateway, text: str) -> None:
@@ -148,12 +152,30 @@ def test_what_failed_requests_leave_behind_needs_none_either() -> None:
 
 # ── usual work ───────────────────────────────────────────────────────────────────────────────────────
 
-LIMIT_MS = 5
+TRIES = 5
+"""A machine holds any step up now and then, and its CPU time tells; one that is too long is so each time."""
+
 MANY = tuple(AppSpec(f"many-{number}", "chat", name=f"Many {number}") for number in range(50))
 
 
 @pytest.fixture(scope="module")
-def watched() -> Iterator[Gateway]:
+def limit_ms() -> float:
+    """The 5 ms of the machine that docs/performance.md names, on this one: it reads a text of 500 KB in them.
+
+    The least of some tries, so that what else this machine does has no part in it.
+    """
+    text = json.dumps([{"name": f"number {number}", "value": number} for number in range(16_000)])
+
+    def reading() -> float:
+        begun = time.thread_time()
+        assert sum(one["value"] for one in json.loads(text)) > 0
+        return time.thread_time() - begun
+
+    return 1000 * min(reading() for _ in range(20))
+
+
+@pytest.fixture(scope="module")
+def watched(limit_ms: float) -> Iterator[Gateway]:
     """A gateway with sixty apps, read every second, that logs steps over the limit."""
     with (
         Simulator((*default_apps(), *MANY), pace=0) as dify,
@@ -161,7 +183,7 @@ def watched() -> Iterator[Gateway]:
             DIFY_API_BASE=dify.base_url,
             DIFY_API_KEYS=",".join(dify.keys.values()),
             CATALOG_REFRESH_SECONDS="1",
-            SLOW_STEP_MS=str(LIMIT_MS),
+            SLOW_STEP_MS=str(limit_ms),
         ) as gateway,
     ):
         yield gateway
@@ -252,34 +274,62 @@ WORKS: dict[str, tuple[str, list[dict[str, Any]], dict[str, Any]]] = {
 """What people ask every day, and some of the largest of it: model, messages, and more."""
 
 
-def test_usual_work_has_no_step_of_more_than_5_ms(watched: Gateway) -> None:
-    """By the CPU time of the loop's thread: that a busy machine lets it wait is not the gateway's fault."""
-    ready = len(watched.lines)
+def long_each_time(
+    gateway: Gateway, limit_ms: float, work: Callable[[], object], *, places: bool = False
+) -> dict[str, dict[str, object]]:
+    """Steps that were too long each time that this was done, by what they are steps of, as the log told last.
+
+    By the CPU time of the loop's thread: that a busy machine lets it wait is not the gateway's fault.
+
+    Args:
+        places: Steps of the same are many: tell them apart by the function in which they were too long.
+    """
+    too_long: dict[str, dict[str, object]] = {}
+    for number in range(TRIES):
+        ready = len(gateway.lines)
+        work()
+        seen = {
+            _function(line["at"]) if places else str(line["step"]): line
+            for line in slow_steps(gateway, ready)
+            if float(str(line["cpu_ms"])) > limit_ms
+        }
+        too_long = {step: line for step, line in seen.items() if not number or step in too_long}
+        if not too_long:
+            break
+    return too_long
+
+
+def _function(at: object) -> str:
+    """The innermost function of those that a step was in.
+
+    >>> _function(["opendify.gateway.wire:165 parse", "opendify.gateway.app:111 Gateway.__call__"])
+    'parse'
+    """
+    functions = cast("list[str]", at)
+    return functions[0].split()[-1] if functions else "none that was seen"
+
+
+def test_usual_work_has_no_step_that_is_too_long(watched: Gateway, limit_ms: float) -> None:
     with OpenAI(base_url=watched.base_url, api_key="none", max_retries=0) as openai:
 
-        def stream(work: str) -> None:
+        def done(work: str, stream: bool) -> None:
             model, messages, more = WORKS[work]
-            for _ in openai.chat.completions.create(model=model, messages=messages, stream=True, **more):
+            create: Callable[..., Any] = openai.chat.completions.with_raw_response.create
+            answer = create(model=model, messages=messages, stream=stream, **more)
+            for _ in answer.parse() if stream else ():
                 pass
+            watched.request(answer.headers["x-request-id"])  # its line is behind those of its steps
 
-        def plain(work: str) -> None:
-            model, messages, more = WORKS[work]
-            openai.chat.completions.create(model=model, messages=messages, **more)
+        def all_at_once() -> None:
+            with ThreadPoolExecutor(8) as pool:
+                for one in [pool.submit(done, work, stream) for work, stream in asks]:
+                    one.result()
 
-        asks: list[tuple[Callable[[str], None], str]] = [
-            (way, work) for work in WORKS for way in (stream, plain)
-        ]
-        for way, work in asks:
-            way(work)
-        with ThreadPoolExecutor(8) as pool:
-            for done in [pool.submit(way, work) for way, work in asks]:
-                done.result()
-        assert len(openai.models.list().data) > len(MANY)
-    answered = 2 * len(asks)
-    eventually(lambda: len(watched.requests()) == answered)
-    slow = [
-        f"{line['cpu_ms']} ms in {line['step']}: {line['at']}"
-        for line in watched.lines[ready:]
-        if line["event"] == "slow step" and float(str(line["cpu_ms"])) > LIMIT_MS
-    ]
-    assert not slow, "\n".join(slow)
+        def nothing() -> None:
+            assert len(openai.models.list().data) > len(MANY)
+            time.sleep(1.2)  # in which the gateway reads its catalogue anew
+
+        asks = [(work, stream) for work in WORKS for stream in (True, False)]
+        for work in (*(partial(done, *ask) for ask in asks), nothing):
+            assert not long_each_time(watched, limit_ms, work), work
+        assert not long_each_time(watched, limit_ms, all_at_once, places=True)
