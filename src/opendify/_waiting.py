@@ -67,8 +67,8 @@ class AsyncHome:
 
         And after `close`, when nobody would close what is opened.
         """
-        if self._loop is not None and self._thread == get_ident() and not self._loop.is_closed():
-            return  # to ask which loop is running takes a system call: 5 µs in a busy process
+        if self._loop is not None and self._thread == get_ident() and self._loop.is_running():
+            return  # to ask which of all loops is running takes a system call: 5 µs in a busy process
         if self._closed:
             raise RuntimeError(
                 "The transport of this client was closed, and opens no connections any more: close it after "

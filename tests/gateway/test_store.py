@@ -517,6 +517,17 @@ async def test_a_store_belongs_to_one_event_loop(tmp_path: Path) -> None:
         await asyncio.to_thread(elsewhere)
 
 
+def test_a_store_belongs_to_one_event_loop_even_if_that_is_only_at_rest(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.sqlite3")
+    with closing(asyncio.new_event_loop()) as first, closing(asyncio.new_event_loop()) as second:
+        first.run_until_complete(store.put({"key": "value"}, ttl=10))
+        try:
+            with pytest.raises(RuntimeError, match="a store belongs to the event loop that used it first"):
+                second.run_until_complete(store.get("key"))
+        finally:
+            first.run_until_complete(store.aclose())
+
+
 # Several processes
 
 WORKER = """

@@ -368,6 +368,25 @@ def test_a_client_that_is_used_in_a_second_event_loop_says_so(kind: Any) -> None
     assert len(server.requests) == 1
 
 
+def test_a_client_belongs_to_one_event_loop_even_if_the_first_is_only_at_rest() -> None:
+    async def ask(dify: AsyncDify) -> str:
+        return (await dify.app.info()).name
+
+    transport = HttptoolsTransport()
+    with (
+        WireServer(answer(INFO)) as server,
+        contextlib.closing(asyncio.new_event_loop()) as first,
+        contextlib.closing(asyncio.new_event_loop()) as second,
+    ):
+        dify = AsyncDify("app-x", base_url=server.url, transport=transport)
+        assert first.run_until_complete(ask(dify)) == "App"
+        with pytest.raises(RuntimeError, match="belong to another event loop: make a client in each"):
+            second.run_until_complete(ask(dify))
+        assert first.run_until_complete(ask(dify)) == "App"
+        first.run_until_complete(transport.aclose())
+    assert server.connections == 1
+
+
 async def test_a_call_after_its_transport_was_closed_says_so_and_opens_nothing(
     transport: AsyncTransport,
 ) -> None:

@@ -375,8 +375,8 @@ class SqliteStore:
         if self._loop is None:
             self._loop, self._user = asyncio.get_running_loop(), threading.get_ident()
             self._thread.start()
-        elif self._user != threading.get_ident() or self._loop.is_closed():
-            # which loop is running now would take a system call: 5 µs in a busy process
+        elif self._user != threading.get_ident() or not self._loop.is_running():
+            # which of all loops is running would take a system call: 5 µs in a busy process
             raise RuntimeError("a store belongs to the event loop that used it first: open one for each loop")
         return self._loop
 
