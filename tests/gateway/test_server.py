@@ -277,6 +277,27 @@ def test_a_connection_without_requests_is_closed_after_a_while_and_not_before(st
         assert rest(connection).count(b"HTTP/1.1 200") == 3
 
 
+def test_so_is_one_whose_last_request_was_answered_before_it_had_come(strict: Gateway) -> None:
+    with connected(strict) as connection:
+        connection.sendall(head(1, line="POST /nowhere HTTP/1.1"))
+        assert status(connection.recv(65536)) == 404
+        connection.sendall(b"x")
+        assert rest(connection) == b""
+
+
+def test_an_answer_gives_no_more_time_to_the_next_head(strict: Gateway, user: str) -> None:
+    body = question("[[slow:3:0.15]]", user)
+    with connected(strict) as connection:
+        connection.sendall(head(len(body)) + body)
+        time.sleep(0.1)
+        connection.sendall(b"GET /health/live HTTP/1.1\r\n")
+        assert status(connection.recv(65536)) == 200
+        time.sleep(1.0)  # more than a head may take, less than a connection may rest
+        with suppress(ConnectionError):
+            connection.sendall(b"Host: x\r\n\r\n")
+            assert rest(connection) == b""
+
+
 def test_a_large_body_is_no_large_head(strict: Gateway, user: str) -> None:
     body = question("[[reply:Hello]]" + "x" * 50_000, user)
     request = head(len(body)) + body

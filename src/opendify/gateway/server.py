@@ -244,6 +244,8 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
             super().on_message_complete()
             if not self.pipeline:
                 self.flow.resume_reading()  # which a long body stops; nothing else tells that the client goes
+            if self.cycle.response_complete:  # it was answered before it had come in full
+                self._wait(KEEP_ALIVE_SECONDS)
 
         def on_response_complete(self) -> None:
             """As uvicorn's, which sets a timer for each answer: 4 µs."""
@@ -251,12 +253,10 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
             if self.transport.is_closing():
                 return
             self.flow.resume_reading()
-            # of several requests in one go the last may still wait for its answer, and take its time
-            sending = self._in_message and not self._in_head and self.cycle.response_complete
             if self.pipeline:
                 self._start_asgi_task(*self.pipeline.pop())
-            else:
-                self._wait(HEADER_SECONDS if sending else KEEP_ALIVE_SECONDS)
+            elif not self._in_head:  # the next one's has its own time
+                self._wait(HEADER_SECONDS if self._in_message else KEEP_ALIVE_SECONDS)
 
         def send_400_response(self, msg: str) -> None:
             status, reason = (
