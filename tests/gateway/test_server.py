@@ -124,6 +124,33 @@ def test_a_body_may_come_in_chunks_without_a_length(gateway: Gateway, user: str)
     assert b'"content":"Hello"' in reply
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("way", ["a length", "chunks"])
+def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(
+    gateway: Gateway, user: str, way: str, together: bool
+) -> None:
+    """As Java's client would with each request."""
+    wish = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAA")
+    body = question("[[reply:Hello]]", user)
+    request = [head(len(body), *wish), body]
+    if way == "chunks":
+        request = [
+            head(None, *wish, "Transfer-Encoding: chunked"),
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+        ]
+    last = head(None, CLOSE, line="GET /health/live HTTP/1.1")
+    pieces = [*request, *request, last]
+    reply = answered(gateway, *([b"".join(pieces)] if together else pieces), pause=0.05)
+    assert reply.count(b"HTTP/1.1 200") == 3
+    assert reply.count(b'"content":"Hello"') == 2
+
+
+def test_many_wishes_for_another_protocol_in_one_go_are_passed_over(gateway: Gateway) -> None:
+    wish = head(None, "Connection: Upgrade", "Upgrade: h2c", line="GET /health/live HTTP/1.1")
+    last = head(None, CLOSE, line="GET /health/live HTTP/1.1")
+    assert answered(gateway, wish * 1200 + last).count(b"HTTP/1.1 200") == 1201
+
+
 def test_a_client_of_http_1_0_is_answered(gateway: Gateway, user: str) -> None:
     body = question("[[reply:Hello]]", user)
     reply = answered(gateway, head(len(body), line="POST /v1/chat/completions HTTP/1.0") + body)

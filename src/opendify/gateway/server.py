@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from typing import cast
 
+import httptools
 import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -190,10 +191,12 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
             "_pending",
             "_timer",
             "_too_large",
+            "_upgrades",
         )
+        parser: httptools.HttpRequestParser
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            self._in_message = self._in_head = self._too_large = False
+            self._in_message = self._in_head = self._too_large = self._upgrades = False
             self._pending = 0  # bytes of a head that is not complete, whose last value may never end
             self._fields = 0  # of the head; more come behind the body
             # answers that want to know that the client went: the one that is given, and the one before
@@ -212,7 +215,7 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
 
         def data_received(self, data: bytes) -> None:
             was_in_head = self._in_head
-            super().data_received(data)
+            self._parse(data)
             if self._in_head:
                 if was_in_head:
                     self._pending += len(data)
@@ -229,6 +232,9 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
+            self._upgrades = self.parser.should_upgrade() and b"upgrade" in dict(self.headers)
+            if self._upgrades:
+                return  # it comes once more
             self._in_head = False
             self._fields = len(self.headers)
             self._deadline = None
@@ -239,6 +245,8 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
                 self.cycle.transport = cast("asyncio.Transport", _Joined(self.cycle))
 
         def on_message_complete(self) -> None:
+            if self._upgrades:
+                return
             self._in_message = False
             self._deadline = None
             super().on_message_complete()
@@ -280,6 +288,35 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
                 self._hearers.append(hears)
                 return True
             return False
+
+        def _parse(self, data: bytes | memoryview) -> None:
+            """As uvicorn's, which takes the body of a request that would upgrade for the next request.
+
+            Java's client asks for HTTP/2 with each. No other protocol is spoken here.
+            """
+            try:
+                while data:
+                    try:
+                        self.parser.feed_data(data)
+                        return
+                    except httptools.HttpParserUpgrade as upgrade:
+                        if not self._upgrades:
+                            return  # a tunnel was asked for
+                        self.parser.feed_data(self._plain_head())
+                        data = memoryview(data)[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self.send_400_response("Invalid HTTP request received.")
+
+        def _plain_head(self) -> bytes:
+            """The head that has come, without the wish for another protocol."""
+            line = b"%b %b HTTP/%b\r\n" % (
+                self.parser.get_method(),
+                self.url,
+                self.parser.get_http_version().encode(),
+            )
+            fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+            return b"".join([line, *fields, b"\r\n"])
 
         def _limit(self, size: int) -> None:
             if size > header_limit and not self._too_large:
