@@ -277,10 +277,13 @@ def test_a_head_that_is_too_large_is_refused(strict: Gateway, name: str) -> None
     assert str(HEADER_LIMIT) in error(reply)["message"]
 
 
-def test_headers_behind_a_body_have_the_same_limit(strict: Gateway) -> None:
-    start = b"POST /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
-    trailer = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 1000) for number in range(5))
-    reply = answered(strict, start, trailer, b"\r\n", pause=0.01)
+@pytest.mark.parametrize("name", ["whole", "an endless value"])
+def test_headers_behind_a_body_have_the_same_limit(strict: Gateway, name: str) -> None:
+    start = b"POST /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+    fields = [b"X-%d: %b\r\n" % (number, b"x" * 1000) for number in range(5)]
+    endless = [b"X: ", *[b"x" * 1000] * 5]
+    pieces = [b"".join(fields), b"\r\n"] if name == "whole" else endless
+    reply = answered(strict, start, *pieces, pause=0.01)
     assert b" 431 " in reply
 
 

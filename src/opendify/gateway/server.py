@@ -184,7 +184,6 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
         # Beside uvicorn's 27: of more than 30 in a `__dict__`, each connection has a table of names, 1.5 KB.
         __slots__ = (
             "_deadline",
-            "_fields",
             "_hearers",
             "_in_head",
             "_in_message",
@@ -197,8 +196,8 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             self._in_message = self._in_head = self._too_large = self._upgrades = False
-            self._pending = 0  # bytes of a head that is not complete, whose last value may never end
-            self._fields = 0  # of the head; more come behind the body
+            # bytes of a head that is not complete, or of what is behind the body: a value may never end
+            self._pending = 0
             # answers that want to know that the client went: the one that is given, and the one before
             self._hearers: list[Callable[[], None]] = []
             self._deadline: float | None = None
@@ -214,16 +213,13 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
                 hears()
 
         def data_received(self, data: bytes) -> None:
-            was_in_head = self._in_head
+            if self._in_message:
+                self._pending += len(data)  # if none of it is body
             self._parse(data)
-            if self._in_head:
-                if was_in_head:
-                    self._pending += len(data)
-                    self._limit(self._pending)
-                if self._deadline is None:
-                    self._wait(HEADER_SECONDS)
-            elif len(self.headers or ()) > self._fields:
-                self._limit(_size(self.headers[self._fields :]))
+            if self._in_message:
+                self._limit(self._pending)
+            if self._in_head and self._deadline is None:
+                self._wait(HEADER_SECONDS)
 
         def on_message_begin(self) -> None:
             self._in_message = self._in_head = True
@@ -236,13 +232,17 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
             if self._upgrades:
                 return  # it comes once more
             self._in_head = False
-            self._fields = len(self.headers)
+            self._pending = 0
             self._deadline = None
-            self._limit(_size(self.headers))
+            self._limit(sum([len(name) + len(value) for name, value in self.headers]))
             if not self.transport.is_closing():
                 self.scope[CONNECTION] = self  # type: ignore[literal-required]  # beyond ASGI's names
                 super().on_headers_complete()
                 self.cycle.transport = cast("asyncio.Transport", _Joined(self.cycle))
+
+        def on_body(self, body: bytes) -> None:
+            self._pending = 0
+            super().on_body(body)
 
         def on_message_complete(self) -> None:
             if self._upgrades:
@@ -343,10 +343,6 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
                 self._timer = self.loop.call_later(left, self._look)
 
     return Protocol
-
-
-def _size(headers: Sequence[tuple[bytes, bytes]]) -> int:
-    return sum([len(name) + len(value) for name, value in headers])
 
 
 class _Joined:
