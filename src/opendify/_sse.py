@@ -75,7 +75,7 @@ class Decoder:
             if _LF not in body:
                 return [body] if body else []
             payloads = body.split(b"\n\ndata: ")
-            if b"" not in payloads and body.count(_LF) == 2 * len(payloads) - 2:
+            if b"" not in payloads and _LF not in b"".join(payloads):
                 return payloads
         return self._feed_any(chunk)
 

@@ -241,8 +241,10 @@ def joined(deltas: Sequence[Delta]) -> Sequence[Delta]:
     >>> joined([("content", "a"), ("content", "b"), ("reasoning", "c")])
     [('content', 'ab'), ('reasoning', 'c')]
     """
+    if len({kind for kind, _ in deltas}) == 1:
+        return [(deltas[0][0], "".join([text for _, text in deltas]))]
     return [
-        (kind, "".join(text for _, text in together))
+        (kind, "".join([text for _, text in together]))
         for kind, together in itertools.groupby(deltas, key=operator.itemgetter(0))
     ]
 

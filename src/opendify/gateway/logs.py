@@ -16,6 +16,41 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
+class Line(msgspec.Struct, kw_only=True):
+    """A line at level ``info`` whose fields are known: whoever tells it often gives it a class."""
+
+    event: str
+    level: Literal["info"] = "info"
+    timestamp: datetime | None = None
+
+
+class Lines:
+    """Writes such lines, as logs are set up when this is made.
+
+    What structlog does for any line, gathering its fields and passing them on, is half the price of one in
+    JSON.
+    """
+
+    def __init__(self) -> None:
+        self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("opendify").bind()
+        self._told = self._log.is_enabled_for(logging.INFO)
+        set_up = structlog.get_config()
+        in_json = set_up["processors"] == [_json_line]
+        self._json: structlog.BytesLogger | None = set_up["logger_factory"]() if in_json else None
+
+    def write(self, line: Line) -> None:
+        """Write one, if this level is wanted."""
+        if not self._told:
+            return
+        if self._json is not None:
+            line.timestamp = datetime.now(UTC)
+            self._json.msg(_encode(line))
+            return
+        fields = msgspec.structs.asdict(line)
+        del fields["level"], fields["timestamp"]
+        self._log.info(**fields)
+
+
 def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     """Set up logging for this process.
 
