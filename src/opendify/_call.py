@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 from pydantic import BeforeValidator, JsonValue, TypeAdapter, ValidationError
@@ -23,11 +23,9 @@ from .types._model import is_object
 
 if TYPE_CHECKING:
     from ._fold import Course, Fold
-    from ._page import Page
+    from ._runs import WayBack
     from .types.events import ErrorEvent, Event
     from .types.files import InputFile
-    from .types.human_input import HumanInputAnswer
-    from .types.message import Message
 
 __all__ = [
     "Call",
@@ -40,7 +38,6 @@ __all__ = [
     "QueryValue",
     "Reply",
     "Timeout",
-    "WayBack",
     "api_url",
     "attached",
     "encode_json",
@@ -184,29 +181,6 @@ class EventsCall(Operation, Generic[E, R]):
     """How to come back if the stream ends before the run does; `None`: not at all."""
 
 
-class Again(Protocol[E, R]):
-    """The stream of a run, from a snapshot on. One that goes on at pauses does not end at an old one."""
-
-    def __call__(self, workflow_run_id: str, *, continue_on_pause: bool) -> EventsCall[E, R]: ...
-
-
-@dataclass(slots=True, kw_only=True)
-class WayBack(Generic[E, R]):
-    """The calls that come back to a run."""
-
-    after_loss: bool
-    """Not only after a pause, but also if the stream is lost."""
-    goes_on: bool
-    """The stream does not end at a pause."""
-    workflow_run_id: str | None
-    """The run, if it is known before its first event."""
-    again: Again[E, R]
-    submit: Callable[[str, HumanInputAnswer], Call[None]]
-    """The answer to the form with this token."""
-    stored: Callable[[str], Call[Page[Message]]] | None
-    """The newest messages of the conversation with this id, if Dify stores the answer in one."""
-
-
 @dataclass(slots=True, kw_only=True)
 class FileCall(Operation):
     """An operation that answers with a file."""
@@ -250,7 +224,7 @@ def attached(files: Iterable[InputFile] | None) -> list[object] | None:
     if files is None:
         return None
     listed = list[object](files)
-    if not all(isinstance(file, Mapping) and "transfer_method" in file for file in listed):
+    if listed and not all(isinstance(file, Mapping) and "transfer_method" in file for file in listed):
         raise TypeError(
             "files is a list of attachments: of a file that was uploaded its `attachment`, of one on the web "
             '{"type": "image", "transfer_method": "remote_url", "url": "https://…"}.'

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from ._call import Call, EventsCall, WayBack, nothing, path
+from ._call import Call, EventsCall, nothing, path
 from ._fold import Fold, RunCourse
 from ._page import Page, read_page
 from .types.events import ErrorEvent, Event
 from .types.human_input import HumanInputAnswer
 from .types.message import Message
 
-__all__ = ["form_path", "run_events", "submission", "way_back"]
+__all__ = ["WayBack", "form_path", "run_events", "submission"]
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R")
@@ -65,27 +66,38 @@ def submission(form_token: str, answer: HumanInputAnswer, *, user: str) -> Call[
     return Call("POST", form_path(form_token), nothing, json=body)
 
 
-def way_back(
-    *,
-    user: str,
-    events: TypeAdapter[E | ErrorEvent],
-    fold: Callable[[], Fold[R]],
-    stores_text: bool,
-    after_loss: bool,
-    goes_on: bool = False,
-    workflow_run_id: str | None = None,
-) -> WayBack[E, R]:
-    """How to come back to a run of `user`; `stores_text`: it is a chatflow's."""
+@dataclass(slots=True, kw_only=True)
+class WayBack(Generic[E, R]):
+    """The calls that come back to a run of `user`."""
 
-    def stored(conversation_id: str) -> Call[Page[Message]]:
-        query = {"conversation_id": conversation_id, "user": user}
+    user: str
+    events: TypeAdapter[E | ErrorEvent]
+    fold: Callable[[], Fold[R]]
+    stores_text: bool
+    """It is a chatflow's: Dify stores the answer in a conversation."""
+    after_loss: bool
+    """Not only after a pause, but also if the stream is lost."""
+    goes_on: bool = False
+    """The stream does not end at a pause."""
+    workflow_run_id: str | None = None
+    """The run, if it is known before its first event."""
+
+    def again(self, workflow_run_id: str, *, continue_on_pause: bool) -> EventsCall[E, R]:
+        """The stream of a run, from a snapshot on. One that goes on at pauses does not end at an old one."""
+        return run_events(
+            workflow_run_id,
+            user=self.user,
+            events=self.events,
+            fold=self.fold,
+            include_state_snapshot=True,
+            continue_on_pause=continue_on_pause,
+        )
+
+    def submit(self, form_token: str, answer: HumanInputAnswer) -> Call[None]:
+        """The answer to the form with this token."""
+        return submission(form_token, answer, user=self.user)
+
+    def stored(self, conversation_id: str) -> Call[Page[Message]]:
+        """The newest messages of the conversation with this id."""
+        query = {"conversation_id": conversation_id, "user": self.user}
         return Call("GET", "/messages", _messages, query=query)
-
-    return WayBack(
-        after_loss=after_loss,
-        goes_on=goes_on,
-        workflow_run_id=workflow_run_id,
-        again=partial(run_events, user=user, events=events, fold=fold, include_state_snapshot=True),
-        submit=partial(submission, user=user),
-        stored=stored if stores_text else None,
-    )

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ._errors import APIConnectionError, APIStatusError, DifyError, shown
 
@@ -51,18 +52,24 @@ class Hooks:
     on_response: Callable[[ResponseInfo], None] | None = None
 
 
+class _Request(Protocol):
+    """What is seen of a request, of either kind."""
+
+    method: str
+    headers: Mapping[str, str]
+
+    @property
+    def address(self) -> str: ...
+
+
 class Watch:
     """Follows one request from before it is sent to the head of its answer."""
 
-    __slots__ = ("_address", "_attempt", "_begun", "_headers", "_hooks", "_method")
+    __slots__ = ("_attempt", "_begun", "_hooks", "_request")
 
-    def __init__(
-        self, hooks: Hooks, method: str, address: str, headers: Mapping[str, str], attempt: int
-    ) -> None:
+    def __init__(self, hooks: Hooks, request: _Request, attempt: int) -> None:
         self._hooks = hooks
-        self._method = method
-        self._address = address
-        self._headers = headers
+        self._request = request
         self._attempt = attempt
         if hooks.on_request is not None:
             hooks.on_request(self._seen())
@@ -82,14 +89,15 @@ class Watch:
             self._log(f"{_kind(error)} after {time.perf_counter() - self._begun:.3f} s")
 
     def _seen(self) -> RequestInfo:
+        request = self._request
         headers = {
-            name: value for name, value in self._headers.items() if name.lower() not in _SECRET_HEADERS
+            name: value for name, value in request.headers.items() if name.lower() not in _SECRET_HEADERS
         }
-        return RequestInfo(self._method, self._address, headers, self._attempt)
+        return RequestInfo(request.method, request.address, headers, self._attempt)
 
     def _log(self, outcome: str) -> None:
         again = f" (attempt {self._attempt})" if self._attempt > 1 else ""
-        LOGGER.debug("%s %s: %s%s", self._method, self._address, outcome, again)
+        LOGGER.debug("%s %s: %s%s", self._request.method, self._request.address, outcome, again)
 
 
 _SECRET_HEADERS = frozenset(["authorization", "proxy-authorization", "cookie"])

@@ -153,7 +153,7 @@ class AsyncCaller:
 
     async def _open(self, request: AsyncRequest, attempt: int) -> AsyncResponse:
         """Send once, and give the answer if it is a success."""
-        watch = Watch(self.hooks, request.method, request.address, request.headers, attempt)
+        watch = Watch(self.hooks, request, attempt)
         try:
             response = await self.transport.open(request)
         except APIConnectionError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from .._call import Call, EventsCall, WayBack, where
+from .._call import Call, EventsCall, where
 from .._errors import (
     APIConnectionError,
     APIStatusError,
@@ -35,6 +35,7 @@ from ..types.message import Message
 from ._transport import AsyncResponse
 
 if TYPE_CHECKING:
+    from .._runs import WayBack
     from ._caller import AsyncCaller
 
 __all__ = ["AsyncStream"]
@@ -106,7 +107,7 @@ class AsyncStream(Generic[E, R]):
     @cached_property
     def _memory(self) -> Resumption:
         way_back = self._way_back
-        stores_text = way_back is not None and way_back.stored is not None
+        stores_text = way_back is not None and way_back.stores_text
         memory = Resumption(self._fold, stores_text=stores_text, goes_on=self._goes_on)
         memory.run_id = way_back.workflow_run_id if way_back is not None else None
         return memory
@@ -353,7 +354,7 @@ class AsyncStream(Generic[E, R]):
     async def _stored(self) -> tuple[Message | None, str]:
         """The answer as Dify stored it; or `None`, and why it cannot be had."""
         way_back, conversation_id = self._way_back, self._memory.conversation_id
-        if way_back is None or way_back.stored is None or conversation_id is None:
+        if way_back is None or not way_back.stores_text or conversation_id is None:
             return None, ""
         try:
             messages = (await self._caller.send(way_back.stored(conversation_id))).data

@@ -10,7 +10,7 @@ from .._call import EventsCall, Reply, attached, given, nothing, path, read_as
 from .._errors import refusal
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, numbered, read_page
-from .._runs import run_events, way_back
+from .._runs import WayBack, run_events
 from ..types._model import is_object
 from ..types.events import WORKFLOW_EVENTS, WorkflowEvent
 from ..types.files import InputFile
@@ -173,7 +173,7 @@ class AsyncWorkflows(AsyncResource):
                 continue_on_pause=continue_on_pause,
                 events=WORKFLOW_EVENTS,
                 fold=WorkflowFold,
-                way_back=way_back(
+                way_back=WayBack(
                     user=user,
                     events=WORKFLOW_EVENTS,
                     fold=WorkflowFold,
@@ -208,7 +208,7 @@ class AsyncWorkflows(AsyncResource):
             events=WORKFLOW_EVENTS,
             course=WorkflowCourse,
             fold=WorkflowFold,
-            way_back=way_back(
+            way_back=WayBack(
                 user=user, events=WORKFLOW_EVENTS, fold=WorkflowFold, stores_text=False, after_loss=resume
             ),
         )

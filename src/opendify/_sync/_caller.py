@@ -154,7 +154,7 @@ class Caller:
 
     def _open(self, request: Request, attempt: int) -> Response:
         """Send once, and give the answer if it is a success."""
-        watch = Watch(self.hooks, request.method, request.address, request.headers, attempt)
+        watch = Watch(self.hooks, request, attempt)
         try:
             response = self.transport.open(request)
         except APIConnectionError as error:

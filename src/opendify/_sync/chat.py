@@ -8,7 +8,7 @@ from typing import Any
 
 from .._call import EventsCall, attached, given, nothing, path
 from .._fold import ChatFold, MessageCourse
-from .._runs import run_events, way_back
+from .._runs import WayBack, run_events
 from ..types.chat import ChatReply
 from ..types.events import CHAT_EVENTS, ChatEvent
 from ..types.files import InputFile
@@ -123,7 +123,7 @@ class Chat(Resource):
                 continue_on_pause=continue_on_pause,
                 events=CHAT_EVENTS,
                 fold=ChatFold,
-                way_back=way_back(
+                way_back=WayBack(
                     user=user,
                     events=CHAT_EVENTS,
                     fold=ChatFold,
@@ -174,7 +174,7 @@ class Chat(Resource):
             events=CHAT_EVENTS,
             course=MessageCourse,
             fold=ChatFold,
-            way_back=way_back(
+            way_back=WayBack(
                 user=user, events=CHAT_EVENTS, fold=ChatFold, stores_text=True, after_loss=resume
             ),
         )

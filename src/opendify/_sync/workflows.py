@@ -11,7 +11,7 @@ from .._call import EventsCall, Reply, attached, given, nothing, path, read_as
 from .._errors import refusal
 from .._fold import WorkflowCourse, WorkflowFold
 from .._page import Listing, numbered, read_page
-from .._runs import run_events, way_back
+from .._runs import WayBack, run_events
 from ..types._model import is_object
 from ..types.events import WORKFLOW_EVENTS, WorkflowEvent
 from ..types.files import InputFile
@@ -174,7 +174,7 @@ class Workflows(Resource):
                 continue_on_pause=continue_on_pause,
                 events=WORKFLOW_EVENTS,
                 fold=WorkflowFold,
-                way_back=way_back(
+                way_back=WayBack(
                     user=user,
                     events=WORKFLOW_EVENTS,
                     fold=WorkflowFold,
@@ -209,7 +209,7 @@ class Workflows(Resource):
             events=WORKFLOW_EVENTS,
             course=WorkflowCourse,
             fold=WorkflowFold,
-            way_back=way_back(
+            way_back=WayBack(
                 user=user, events=WORKFLOW_EVENTS, fold=WorkflowFold, stores_text=False, after_loss=resume
             ),
         )
