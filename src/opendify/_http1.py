@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -147,7 +148,7 @@ class Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.status:
             return  # behind the body: nobody waits for it
-        key, text, fields = name.decode("latin-1").lower(), value.decode("utf-8", "replace"), self._fields
+        key, text, fields = _key(name), value.decode("utf-8", "replace"), self._fields
         fields[key] = f"{fields[key]}, {text}" if key in fields else text
 
     def on_headers_complete(self) -> None:
@@ -162,6 +163,12 @@ class Answer:
 
     def on_message_complete(self) -> None:
         self.over = self.status != 0
+
+
+@lru_cache(256)
+def _key(name: bytes) -> str:
+    """A field's name as it is looked up. A server uses the same few in each answer."""
+    return name.decode("latin-1").lower()
 
 
 _NO_HTTP = "what came is no HTTP"

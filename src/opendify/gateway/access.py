@@ -81,7 +81,7 @@ class Access:
         return client
 
     def _digest(self, key: bytes) -> bytes:
-        return blake2b(key, key=self._salt, digest_size=16).digest()
+        return blake2b(key, salt=self._salt, digest_size=16).digest()
 
 
 def stranger(host: str, origin: str, content_type: str, allowed: Collection[str]) -> str | None:
