@@ -37,7 +37,7 @@ from opendify.gateway.reply import ClientGone, Receive, Reply, Scope, Send, rand
 from opendify.gateway.tools import prompt
 from opendify.gateway.translate import KINDS, DifyCall, background, to_dify
 from opendify.gateway.uploads import Uploads
-from opendify.gateway.wire import DONE, Usage, completion, parse, total
+from opendify.gateway.wire import DONE, ChatRequest, Usage, check, completion, decode, parse, total
 from opendify.types import InputFile
 
 LARGE_BODY = 64 * 1024
@@ -186,8 +186,7 @@ class Completions:
             raise
         record.client = client.name
         body = await self._body(headers, receive, reply)
-        large = len(body) > LARGE_BODY or (len(body) > LARGE_SCHEMAS and b'"properties"' in body)
-        request = await asyncio.to_thread(parse, body) if large else parse(body)
+        request, large = await _read(body)
         record.model, record.stream = request.model[:LONGEST_NAME], request.stream
         model = self._find(request.model, client)
         record.mode = model.mode
@@ -427,6 +426,18 @@ class Completions:
             call_id = await self._forms.keep(form, answer.workflow_run_id, asking.owner, told=answer.told)
             out.append(choice.channel.ask(call_id, arguments(form)))
         return b"".join(out)
+
+
+async def _read(body: bytes) -> tuple[ChatRequest, bool]:
+    """A request, and whether there is so much in it that who reads all of it does so in a thread."""
+    if len(body) <= LARGE_SCHEMAS:
+        return parse(body), False
+    if len(body) > LARGE_BODY:
+        return await asyncio.to_thread(parse, body), True
+    fields, ignored = decode(body)
+    if fields.has_schemas:
+        return await asyncio.to_thread(check, fields, ignored), True
+    return check(fields, ignored), False
 
 
 def authenticate(access: Access, authorization: bytes | None) -> Client:

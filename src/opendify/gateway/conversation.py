@@ -101,7 +101,7 @@ class Conversation(msgspec.Struct, frozen=True, dict=True):
         if self.plain:
             texts = [cast("str", message.content).strip() for message in self.history]
             # what needs no cleaning beyond that is most of a long history: to see so costs a fifth of it
-            if "".join(texts).isascii() and MARKS_BEGIN.isdisjoint([text[:1] for text in texts]):
+            if all(map(str.isascii, texts)) and MARKS_BEGIN.isdisjoint([text[:1] for text in texts]):
                 return texts
         return [said(message) for message in self.history]
 
@@ -321,7 +321,7 @@ class Digest:
 
     def add_lines(self, lines: Sequence[str]) -> Digest:
         """More turns of nothing but text, each as `role: text`."""
-        if "\0" in "".join(lines):
+        if [line for line in lines if "\0" in line]:
             lines = [_escaped(line) for line in lines]
         self._text = "\0".join([self._text, *lines])
         return self

@@ -140,8 +140,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     ignored: Sequence[str] = ()
 
 
-class _Body(msgspec.Struct, frozen=True):
-    """The fields that mean something here."""
+class Body(msgspec.Struct, frozen=True):
+    """The fields of a request that mean something here, as they came."""
 
     model: str
     messages: list[Message]
@@ -160,6 +160,11 @@ class _Body(msgspec.Struct, frozen=True):
     functions: list[FunctionDefinition] | None = None
     function_call: str | dict[str, object] | None = None
     response_format: dict[str, object] | None = None
+
+    @property
+    def has_schemas(self) -> bool:
+        """Whether there may be JSON schemas in it, which take their time."""
+        return bool(self.tools or self.functions or self.response_format)
 
 
 SETTINGS = (
@@ -188,7 +193,7 @@ SETTINGS = (
 _Known = msgspec.defstruct(
     "_Known",
     [(name, msgspec.Raw, msgspec.Raw()) for name in SETTINGS],
-    bases=(_Body,),
+    bases=(Body,),
     frozen=True,
     forbid_unknown_fields=True,
 )
@@ -199,30 +204,44 @@ MAX_STOPS, MAX_STOP_CHARACTERS = 16, 1000
 """OpenAI takes 4. Each is looked for in each piece of text, while other streams wait."""
 
 _decode_known = msgspec.json.Decoder(_Known).decode
-_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_body = msgspec.json.Decoder(Body).decode
 _decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
-_NAMES = frozenset(_Body.__struct_fields__)
+_NAMES = frozenset(Body.__struct_fields__)
 _OLDER = ("functions", "function_call")
 _NEWER = ("tool_choice", "parallel_tool_calls")
 """What says nothing where the tools came in the other form."""
 
 
 def parse(body: bytes) -> ChatRequest:
-    """Read and check a request.
-
-    Raises:
-        OpenAIError: 400 with the field at fault in ``param``.
+    """Read and check a request: `decode` and `check` in one.
 
     >>> parse(b'{"model": "Support", "messages": [{"role": "user", "content": "Hi"}]}').messages[0].text
     'Hi'
     """
+    return check(*decode(body))
+
+
+def decode(body: bytes) -> tuple[Body, Sequence[str]]:
+    """What a request says, and the names of what is ignored.
+
+    Raises:
+        OpenAIError: 400 for what is no JSON, or has something else where a field's value has to be.
+    """
     try:
-        fields, ignored = _fields(body)
+        return _fields(body)
     except msgspec.ValidationError as error:
         raise misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"The request body is not JSON that can be read: {error}.") from None
+
+
+def check(fields: Body, ignored: Sequence[str]) -> ChatRequest:
+    """What a request means.
+
+    Raises:
+        OpenAIError: 400 with the field at fault in ``param``.
+    """
     if not fields.model:
         raise invalid("'model' is empty; GET /v1/models lists the names that can stand there.", "model")
     if not fields.messages:
@@ -258,10 +277,9 @@ def parse(body: bytes) -> ChatRequest:
     )
 
 
-def _fields(body: bytes) -> tuple[_Body, Sequence[str]]:
-    """What a request says, and the names of what is ignored."""
+def _fields(body: bytes) -> tuple[Body, Sequence[str]]:
     try:
-        known = cast("_Body", _decode_known(body))
+        known = cast("Body", _decode_known(body))
     except msgspec.ValidationError:
         return _decode_body(body), [name for name in _decode_keys(body) if name not in _NAMES]
     settings = astuple(known)[-len(SETTINGS) :]
