@@ -337,7 +337,7 @@ def protocol(header_limit: int) -> type[HttpToolsProtocol]:
             if self._deadline is None:
                 return
             left = self._deadline - self.loop.time()
-            if left <= 0:
+            if left < 0.001:  # uvloop has no timer for less
                 self.transport.close()
             else:
                 self._timer = self.loop.call_later(left, self._look)
