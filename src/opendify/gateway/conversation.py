@@ -307,7 +307,7 @@ class Digest:
 
     __slots__ = ("_hash", "_text")
 
-    # Where a turn or a field of one begins is sure: each turn begins with `\0`, each further field of one with
+    # Where a turn or a field of one begins is sure: a turn begins with `\0`, each further field of one with
     # `\0\2`, and `\0\1` is a `\0` that somebody wrote.
 
     def __init__(self, system: str) -> None:
