@@ -40,6 +40,9 @@ MARK = "00000000"
 OURS = frozenset({"opendify"})
 """Of works that nobody else is asked for."""
 
+JUDGED = OURS | {"minimal", "litellm"}
+"""Those whose calls a second are set beside each other: a moment of a busy machine must not decide."""
+
 FIRST, LAST = "Once", " end."
 _BETWEEN = (" upon", " a", " time", " there", " lived", " in", " the", " hills", ",", " far", " away")
 
@@ -101,6 +104,7 @@ class Work:
         every: Seconds from one question of a connection to its next; 0 for no pace.
         path: What is fetched with GET, in place of a question.
         only: Names of the peers that are asked; empty for all.
+        often: Names of those that are asked in each part of a round, not only in its first.
         climbs: A step of a climb: a peer that does not hold it is not asked for the next.
     """
 
@@ -119,6 +123,7 @@ class Work:
     every: float = 0.0
     path: str = ""
     only: frozenset[str] = frozenset()
+    often: frozenset[str] = frozenset()
     climbs: bool = False
 
     @property
@@ -202,7 +207,7 @@ def _paced(name: str, streams: int) -> Work:
 
 def _alone(name: str, title: str, kind: Kind, more: Mapping[str, object]) -> Work:
     """A stream of 100 tokens at once, which only OpenDify is asked for."""
-    return Work(name, title, kind, 100, True, 8, "call", 0.15, 0.5, more, only=OURS)
+    return Work(name, title, kind, 100, True, 8, "call", 0.15, 0.5, more, only=OURS, often=OURS)
 
 
 STEPS = (50, 100, 200, 400, 600, 800)
@@ -213,7 +218,7 @@ CLIMB = tuple(_paced("paced" if streams == 100 else f"paced-{streams}", streams)
 
 PACED = CLIMB[1]
 PLAIN = _plain("plain-1", "plain call, 1 connection", 1)
-BUSY = _plain("plain-32", "plain call, 32 connections", 32)
+BUSY = _plain("plain-32", "plain call, 32 connections", 32, often=JUDGED)
 CROWD = _plain("plain-200", "plain call, 200 connections", 200)
 BURST = Work("burst", "stream of 100 tokens at once", "burst", 100, True, 8, "call", 0.15, 0.5)
 PROMPT = _plain(
@@ -222,6 +227,7 @@ PROMPT = _plain(
     32,
     before=_conversation(59, 40_000),
     only=OURS,
+    often=OURS,
 )
 MODELS = _plain("models", "the list of models, 32 connections", 32, path="/v1/models", only=OURS)
 IMAGE = _plain(
