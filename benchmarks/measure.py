@@ -23,9 +23,13 @@ IN_TIME = 0.97
 PARTS = 3
 """Of a round. In the first all works are done, in the others those on which a close bar stands."""
 
+ANSWERS = 4
+"""That each connection gets in a window of calls, about. A slow peer answers all of them at nearly the same
+moment: a window of one or two such moments says little of how far they are apart."""
+
 FEWEST_CALLS = 8
 LONGEST_WAIT = 15.0
-"""Seconds in which as many calls as there are connections end, before a window and again in it."""
+"""Seconds in which so many calls end, before a window and again in it."""
 
 DIRECT = "direct"
 """The name under which the upstream itself is asked: what latency is added to."""
@@ -120,9 +124,9 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
     try:
         async with Load(subject.process.port, subject.dialect, work) as load:
             tally = load.tally
-            await _pass(work.warm, work, tally)
+            await _pass(work.warm, work, tally, 1)
             before, reads = read(), len(tally.gaps)
-            await _pass(work.seconds, work, tally)
+            await _pass(work.seconds, work, tally, ANSWERS)
             after = read()
             memory = subject.process.memory()
     except (WrongAnswer, ConnectionError) as error:
@@ -160,13 +164,9 @@ async def window(number: int, subject: Subject, work: Work, upstream: Process) -
     )
 
 
-async def _pass(seconds: float, work: Work, tally: Tally) -> None:
-    """Let some seconds pass, and as many as it takes until each connection of calls has had an answer, about.
-
-    A slow peer answers all connections at nearly the same moment: a shorter window would hold much of its
-    work and few of its answers.
-    """
-    end = tally.calls + max(work.connections, FEWEST_CALLS)
+async def _pass(seconds: float, work: Work, tally: Tally, answers: int) -> None:
+    """Let some seconds pass, and more until each connection of calls has had so many answers, about."""
+    end = tally.calls + max(answers * work.connections, FEWEST_CALLS)
     await asyncio.sleep(seconds)
     deadline = asyncio.get_running_loop().time() + LONGEST_WAIT
     while work.unit == "call" and tally.calls < end:

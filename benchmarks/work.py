@@ -219,7 +219,7 @@ CLIMB = tuple(_paced("paced" if streams == 100 else f"paced-{streams}", streams)
 PACED = CLIMB[1]
 PLAIN = _plain("plain-1", "plain call, 1 connection", 1)
 BUSY = _plain("plain-32", "plain call, 32 connections", 32, often=JUDGED)
-CROWD = _plain("plain-200", "plain call, 200 connections", 200)
+CROWD = _plain("plain-200", "plain call, 200 connections", 200, often=OURS | {"opendify-2"})
 BURST = Work("burst", "stream of 100 tokens at once", "burst", 100, True, 8, "call", 0.15, 0.5)
 PROMPT = _plain(
     "prompt",
