@@ -65,9 +65,9 @@ def _put(rows: int) -> str:
 
 
 ROWS = 256
-_PUT = {2**n: _put(2**n) for n in range(9)}
-"""Statements by the rows that they put, up to `ROWS`. One of many instead of many of one: between two, the
-thread waits for Python's lock, and all other processes for SQLite's.
+_PUT = {rows: _put(rows) for rows in (1, 2, 3, 4, 8, 16, 32, 64, 128, ROWS)}
+"""Statements by the rows that they put. One of many instead of many of one: between two, the thread waits for
+Python's lock, and all other processes for SQLite's.
 """
 
 _ADD = f"{_PUT[1]} WHERE entries.expires <= ?"

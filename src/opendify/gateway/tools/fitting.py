@@ -28,6 +28,8 @@ _KINDS: Mapping[type, str] = {
     str: "string",
     list: "array",
 }
+_LEAVES = frozenset({"null", "boolean", "integer", "string"})
+"""What has nothing in it that could be fitted; a float may be none that JSON has."""
 _ITEMS = ("prefixItems", "items")
 _MOST = 64
 """So many alternatives of one place are looked at; no tool has more that matter."""
@@ -191,8 +193,8 @@ def fit(value: object, where: Place) -> object:
     >>> fit({"days": "3", "zip": 8000, "to": "3"}, tool)
     {'days': 3, 'zip': '8000', 'to': '3'}
     """
-    kind = kind_of(value)
-    if kind == "string" and (not where.types or kind in where.types):
+    kind = _KINDS.get(type(value), "object")
+    if kind in where.types and kind in _LEAVES:
         return value
     if isinstance(value, float) and value - value != 0:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Role = Literal["open", "named", "member", "separator", "close", "result"]
@@ -112,13 +113,19 @@ def tag(found: re.Match[str]) -> Tag:
     ('named', 'get_weather')
     """
     _, text, rest = found.groups()
+    return _tag(found.string[found.start() : found.start(2)], text, rest)
+
+
+@lru_cache(256)
+def _tag(lead: str, text: str, rest: str) -> Tag:
+    """By what stands before its word, the word, and what stands behind it. A model writes the same few."""
     word = re.sub("[▁-]", "_", text.lower())
     role = _ROLE_OF.get(word, "close")
     named = _VALUE.search(rest) or _NAME.search(rest)
     name = next(filter(None, named.groups()), "").strip() if named else ""
     if not _CALLABLE.fullmatch(name):
         name = ""
-    closing = "/" in found.string[found.start() : found.start(2)] or role == "close"
+    closing = "/" in lead or role == "close"
     if name and role == "open" and not closing:
         role = "named"
     return Tag(role, word, closing, name, bool(_STRING.search(rest)))

@@ -68,7 +68,7 @@ def _envelope(reading: Reading, depth: int) -> Steps[None]:
     flat: dict[str, object] = {}
     whole = False
     while True:
-        first = yield from tape.peek()
+        first = tape.here or (yield from tape.peek())
         if first == "}":
             tape.at += 1
             break
@@ -78,10 +78,10 @@ def _envelope(reading: Reading, depth: int) -> Steps[None]:
         if first not in ("'", '"'):
             raise Broken
         key = yield from text_of(tape)
-        if (yield from tape.peek()) != ":":
+        if (tape.here or (yield from tape.peek())) != ":":
             raise Broken
         tape.at += 1
-        first = yield from tape.peek()
+        first = tape.here or (yield from tape.peek())
         _judge(reading, key, first)
         if first in ("{", "[") and (key in WRAPPERS or key in NAMES):
             yield from _value(reading, depth + 1)

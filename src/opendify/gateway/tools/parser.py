@@ -237,7 +237,8 @@ class CallParser:
         """The tape is at what may be a mark: a call is read, or some of it is text."""
         tape = self._tape
         tape.forget()
-        kind = next(name for name, text in found.groupdict().items() if text is not None)
+        kind = found.lastgroup
+        assert kind is not None, "each alternative has a name"
         if kind == "fence":
             called = yield from self._fenced()
         elif self._fence or announced.in_code(self._line(tape.at)):
