@@ -21,7 +21,7 @@ IN_TIME = 0.97
 """Share of the tokens due in a window that come in it, at a peer that holds its streams."""
 
 PARTS = 3
-"""Of a round. In the first all works are done, in the others those on which a close bar stands."""
+"""Of a round. In the first all works are done, in the others those that stand close beside another."""
 
 ANSWERS = 4
 """That each connection gets in a window of calls, about. A slow peer answers all of them at nearly the same

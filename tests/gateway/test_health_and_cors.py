@@ -9,7 +9,7 @@ import pytest
 from openai import OpenAI
 
 from opendify.simulator import Simulator
-from servers import Gateway, running_gateway
+from servers import Gateway, eventually, running_gateway
 
 from .clients import ADA, http, plain, streamed
 
@@ -198,6 +198,21 @@ def test_a_refusal_is_one_line_too(gateway: Gateway, user: str, name: str) -> No
     line = gateway.request(f"line-{user}")
     assert (line["status"], line["error"]) == (status, error)
     assert line["first_token_ms"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/models", 401), ("/models/nothing%0Aelse", 404), ("/nowhere?key=x", 404)]
+)
+def test_what_is_refused_of_other_requests_is_a_line_that_quotes_no_key(
+    gateway: Gateway, user: str, path: str, status: int
+) -> None:
+    name = f"refused-{user}"
+    headers = {"Authorization": f"Bearer not-a-key-{user}", "X-Request-Id": name}
+    assert http("GET", f"{gateway.base_url}{path}", headers=headers).status_code == status
+    (line,) = eventually(lambda: [line for line in gateway.lines if line.get("request_id") == name])
+    assert (line["event"], line["status"]) == ("refused", status)
+    assert line["path"] == f"/v1{path.partition('?')[0]}"
+    assert f"not-a-key-{user}" not in json.dumps(line)
 
 
 def test_no_client_can_make_a_line_long(gateway: Gateway, user: str) -> None:

@@ -44,6 +44,9 @@ YOUNG_OBJECTS = 20_000
 circle. With Python's own 700, a twelfth of all CPU went into looking; with 5,000, and 200 calls at once, ten
 looks a second held everybody up for 5 ms and more, with this one in three seconds."""
 
+LONGEST_PATH = 200
+"""Bytes of a path, as a client sent it, that the log repeats."""
+
 EXPOSED_HEADERS = ("conversation-id", "retry-after", "x-opendify-ignored", "x-request-id", "x-should-retry")
 _KEY_SECONDS = 10 * 365 * 86_400.0
 
@@ -202,11 +205,16 @@ class Gateway:
 def _with_request_id(scope: Scope, send: Send) -> Send:
     if scope["type"] != "http":
         return send
-    header = (b"x-request-id", request_id(dict(scope["headers"])).encode())
+    identifier = request_id(dict(scope["headers"]))
+    header = (b"x-request-id", identifier.encode())
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], header]
+            status = message["status"]
+            if status >= 400 and not scope["path"].startswith("/health/"):  # asked every few seconds
+                path = scope["raw_path"][:LONGEST_PATH].decode("ascii", "replace")
+                log.info("refused", request_id=identifier, path=path, status=status)
         await send(message)
 
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -67,7 +68,11 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             _without_empty,
             # the default shows local variables in tracebacks: keys and prompts are among them
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+                sort_keys=False,
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
         ]
         factory = structlog.PrintLoggerFactory(sys.stderr)
     else:
