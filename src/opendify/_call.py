@@ -224,7 +224,7 @@ def attached(files: Iterable[InputFile] | None) -> list[object] | None:
     if files is None:
         return None
     listed = list[object](files)
-    if listed and not all(isinstance(file, Mapping) and "transfer_method" in file for file in listed):
+    if not all(isinstance(file, Mapping) and "transfer_method" in file for file in listed):
         raise TypeError(
             "files is a list of attachments: of a file that was uploaded its `attachment`, of one on the web "
             '{"type": "image", "transfer_method": "remote_url", "url": "https://…"}.'

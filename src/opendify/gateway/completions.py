@@ -399,10 +399,9 @@ class Completions:
         mark = (
             self._memory.mark(thread, asking.owner, conversation_id) if conversation_id and in_words else ""
         )
-        last = [choice.channel.close(choice.answer, mark) for choice in choices]
-        for at, choice in enumerate(choices):
-            if choice.answer.paused:
-                last[at] += await self._ask(choice, asking)
+        last = [
+            choice.channel.close(choice.answer, mark) + await self._ask(choice, asking) for choice in choices
+        ]
         if conversation_id:
             answer = choices[0].channel.message
             await self._memory.remember(
@@ -513,7 +512,7 @@ async def _finish(
     """Send the end of the answer, or all of a plain one."""
     request, answer = asking.request, choices[0].answer
     note = answer.note()
-    if prepared and prepared.files and (uploads := _uploaded(prepared)):
+    if prepared and (uploads := _uploaded(prepared)):
         note["uploads"] = uploads
     if request.stream:
         ends = [choice.channel.finish(choice.answer) for choice in choices]

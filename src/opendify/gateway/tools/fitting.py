@@ -193,7 +193,7 @@ def fit(value: object, where: Place) -> object:
     >>> fit({"days": "3", "zip": 8000, "to": "3"}, tool)
     {'days': 3, 'zip': '8000', 'to': '3'}
     """
-    kind = _KINDS.get(type(value), "object")
+    kind = kind_of(value)
     if kind in where.types and kind in _LEAVES:
         return value
     if isinstance(value, float) and value - value != 0:
